@@ -1,0 +1,211 @@
+package idem
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"time"
+)
+
+// Attempt is one try to run a handler for a key. It travels in the context from
+// Reserve through the handler to Commit or Release and carries what the caller
+// tells the Store, what the Store must remember in between, and what the Store
+// tells the caller.
+//
+// It lives in the context, and is not found by a type assertion on the Store,
+// so that a decorator which forwards only the three verbs hides nothing.
+//
+// RESTMiddleware makes one per run of the handler. An interceptor for another
+// transport does the same with [WithAttempt]. All methods are safe for
+// concurrent use.
+type Attempt struct {
+	id     string
+	config AttemptConfig
+	parent *Attempt
+
+	// mu guards all below. It is never held while anything else is locked or
+	// called.
+	mu            sync.Mutex
+	states        []any
+	disposition   Disposition
+	transactional bool
+	abandoned     bool
+	runAgain      bool
+}
+
+// AttemptConfig is what the caller of Reserve tells the Store.
+type AttemptConfig struct {
+	// NoWait makes Reserve return [ErrInFlight] where it would wait.
+	NoWait bool
+	// MaxHandlerTime is how long the handler may run; a Store bounds with it
+	// what it holds meanwhile. Zero: no limit.
+	MaxHandlerTime time.Duration
+}
+
+type attemptKey struct{}
+
+// WithAttempt returns a context that carries a new Attempt. An attempt that ctx
+// carries already becomes its enclosing one.
+func WithAttempt(ctx context.Context, config AttemptConfig) (context.Context, *Attempt) {
+	parent, _ := AttemptFromContext(ctx)
+	a := &Attempt{id: newAttemptID(), config: config, parent: parent}
+	return context.WithValue(ctx, attemptKey{}, a), a
+}
+
+// AttemptFromContext returns the innermost attempt that ctx carries.
+func AttemptFromContext(ctx context.Context) (*Attempt, bool) {
+	a, ok := ctx.Value(attemptKey{}).(*Attempt)
+	return a, ok
+}
+
+// Bound returns the state that a Store has bound to an attempt in ctx: the
+// first of type T that match accepts, searched from the innermost attempt
+// outwards.
+func Bound[T any](ctx context.Context, match func(T) bool) (state T, ok bool) {
+	a, _ := AttemptFromContext(ctx)
+	for ; a != nil; a = a.parent {
+		for _, s := range a.snapshot() {
+			if t, ok := s.(T); ok && match(t) {
+				return t, true
+			}
+		}
+	}
+	return state, false
+}
+
+// newAttemptID returns a random UUID (RFC 9562, version 4).
+func newAttemptID() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // never fails: it ends the program instead
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	var s [36]byte
+	hex.Encode(s[0:8], b[0:4])
+	hex.Encode(s[9:13], b[4:6])
+	hex.Encode(s[14:18], b[6:8])
+	hex.Encode(s[19:23], b[8:10])
+	hex.Encode(s[24:36], b[10:16])
+	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
+	return string(s[:])
+}
+
+// ID returns the attempt_id, a UUID in text form. No two attempts share one.
+func (a *Attempt) ID() string { return a.id }
+
+// NoWait tells whether Reserve must return ErrInFlight instead of waiting.
+func (a *Attempt) NoWait() bool { return a.config.NoWait }
+
+// MaxHandlerTime returns how long the handler may run; zero is no limit.
+func (a *Attempt) MaxHandlerTime() time.Duration { return a.config.MaxHandlerTime }
+
+// Bind keeps state for the attempt's Commit and Release. [Bound] finds it again.
+func (a *Attempt) Bind(state any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.states = append(a.states, state)
+}
+
+func (a *Attempt) snapshot() []any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.states
+}
+
+// Disposition returns what becomes of the attempt's writes and response. It is
+// settled when Commit is called, and CommitAll unless something else was said.
+func (a *Attempt) Disposition() Disposition {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.disposition == 0 {
+		return CommitAll
+	}
+	return a.disposition
+}
+
+func (a *Attempt) setDisposition(d Disposition) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.disposition = d
+}
+
+// settleDisposition returns what the handler chose, or else d, and keeps it.
+func (a *Attempt) settleDisposition(d Disposition) Disposition {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.disposition == 0 {
+		a.disposition = d
+	}
+	return a.disposition
+}
+
+// MarkTransactional is called by a Store in Reserve when the handler's writes
+// are part of the reservation: when Commit fails or Release is called, they are
+// undone. It decides what a client hears when a Commit fails.
+func (a *Attempt) MarkTransactional() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.transactional = true
+}
+
+// Transactional tells whether MarkTransactional was called.
+func (a *Attempt) Transactional() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.transactional
+}
+
+// Abandon is called by the runner of a handler that did not return in time,
+// before Release: the handler may still be using what the Store gave it.
+func (a *Attempt) Abandon() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.abandoned = true
+}
+
+// Abandoned tells whether Abandon was called.
+func (a *Attempt) Abandoned() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.abandoned
+}
+
+// RequestRunAgain is called by a Store in Commit or Release when it has undone
+// the attempt for a reason that a new attempt does not share, as a
+// serialization failure or a deadlock.
+func (a *Attempt) RequestRunAgain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.runAgain = true
+}
+
+// RunAgain tells whether RequestRunAgain was called.
+func (a *Attempt) RunAgain() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.runAgain
+}
+
+// claim is what the runner itself binds to an attempt: which key of which store
+// its handler runs for.
+type claim struct {
+	store Store
+	key   string
+}
+
+// DownstreamKey derives an idempotency key for a call that the handler makes to
+// another service. It is the same in every run for one key and name, and differs
+// for any other key, scope or name; it reveals nothing of the key. Outside a
+// protected request it returns "".
+func DownstreamKey(ctx context.Context, name string) string {
+	c, ok := Bound(ctx, func(claim) bool { return true })
+	if !ok {
+		return ""
+	}
+	h := sha256.New()
+	writeLengthPrefixed(h, "idem downstream key 1")
+	writeLengthPrefixed(h, c.key)
+	writeLengthPrefixed(h, name)
+	return hex.EncodeToString(h.Sum(nil))
+}

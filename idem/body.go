@@ -1,0 +1,87 @@
+package idem
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+)
+
+// maxPreallocated is how much memory a declared Content-Length alone gets
+// before any byte of the body has come.
+const maxPreallocated = 1 << 20
+
+// bufferBody reads the body of r to its end. limit bounds it, unless negative;
+// a declared length over the limit is refused before a byte is read, so that a
+// client which waits for "100 Continue" need not send it.
+func bufferBody(r *http.Request, limit int64) ([]byte, error) {
+	if limit < 0 {
+		limit = math.MaxInt64
+	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	b, err := readBody(r.Body, r.ContentLength, limit)
+	var over *http.MaxBytesError
+	switch {
+	case errors.Is(err, ErrRequestTooLarge):
+		return nil, err
+	case errors.As(err, &over): // of a reader further out
+		return nil, tooLarge(over.Limit)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrRequestUnreadable, err)
+	}
+	return b, nil
+}
+
+func tooLarge(limit int64) error {
+	return refuse(ErrRequestTooLarge, "The limit is %d bytes.", limit)
+}
+
+// readBody reads to the end. The one byte beyond the declared length is room in
+// which the last Read finds the end without growing the buffer. The limit holds
+// whatever was declared: a reader further out may have decompressed the body.
+func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
+	b := make([]byte, 0, max(512, min(declared, maxPreallocated)+1))
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > limit:
+			return nil, tooLarge(limit)
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// setBody gives r the buffered body, from its first byte.
+func setBody(r *http.Request, body []byte) {
+	r.ContentLength = int64(len(body))
+	r.TransferEncoding = nil
+	r.Body = newBody(body)
+	r.GetBody = func() (io.ReadCloser, error) { return newBody(body), nil }
+}
+
+type bufferedBody struct{ bytes.Reader }
+
+func (*bufferedBody) Close() error { return nil }
+
+func newBody(body []byte) io.ReadCloser {
+	if len(body) == 0 {
+		return http.NoBody
+	}
+	b := new(bufferedBody)
+	b.Reset(body)
+	return b
+}

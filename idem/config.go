@@ -1,0 +1,152 @@
+package idem
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Limits that do not depend on a Config.
+const (
+	// MaxKeyBytes is the longest idempotency key a client may send.
+	MaxKeyBytes = 255
+	// MaxStoredKeyBytes is the longest key a Store takes: a scope, one
+	// separator and the client's key.
+	MaxStoredKeyBytes = 1024
+)
+
+// Config says how RESTMiddleware protects a handler. Only Store is required.
+// It is copied when the middleware is made; changing it later has no effect.
+// Its functions are called concurrently.
+type Config struct {
+	// Store keeps the records. Required.
+	Store Store
+	// DefaultTTL is how long a record is replayed, from its Commit on.
+	// Defaults to 24 hours.
+	DefaultTTL time.Duration
+	// HeaderName is the request header that carries the key.
+	// Defaults to "Idempotency-Key".
+	HeaderName string
+	// RequestHash identifies a request, so that a key which comes with another
+	// one is refused. It may read the whole body; the handler gets it again.
+	// Bodies that differ with each retry of the same request, such as
+	// multipart/form-data with its random boundary, need one of their own.
+	// Defaults to a SHA-256 over method, original path, query and body.
+	RequestHash func(*http.Request) (string, error)
+	// WaitTimeout bounds the wait for an attempt in flight; then the client is
+	// told 409. It is cut short so that the answer leaves one second before the
+	// server's WriteTimeout or the request's deadline. Negative: do not wait.
+	// Defaults to 30 seconds.
+	WaitTimeout time.Duration
+	// Scope names the namespace of the request's key: the tenant or account
+	// that was authenticated. Requests of different scopes never share a key.
+	// An error, an empty scope or one with control characters is answered 403.
+	// Defaults to nil: one namespace for all callers.
+	Scope func(*http.Request) (string, error)
+	// Required refuses a protected request without a key with 400.
+	// Defaults to false: such a request is served as if there were no
+	// middleware.
+	Required bool
+	// Methods are the protected methods.
+	// Defaults to nil: all but GET, HEAD, OPTIONS and TRACE.
+	Methods []string
+	// MaxHandlerTime bounds one run of the handler: its context is cancelled,
+	// its writes are undone, and the client is told 503. Negative: no limit.
+	// Defaults to 30 seconds.
+	MaxHandlerTime time.Duration
+	// MaxRequestBytes bounds the request body. Negative: no limit.
+	// Defaults to 1 MiB.
+	MaxRequestBytes int64
+	// MaxResponseBytes bounds the response body that is kept. Negative: no
+	// limit. Defaults to 1 MiB.
+	MaxResponseBytes int64
+	// Policy decides by status and header what becomes of a handler's writes
+	// and response. [SetDisposition] overrides it for one request.
+	// Defaults to [DefaultPolicy].
+	Policy func(status int, header http.Header) Disposition
+	// ErrorHandler answers a request that the middleware refuses.
+	// Defaults to [WriteProblem].
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+
+	// ReplayHeaderName is the response header that marks a replay; its value is
+	// "true". Defaults to "Idempotent-Replayed".
+	ReplayHeaderName string
+	// FailOpen runs the handler without protection when the store is
+	// unavailable. Never choose it for payments. Defaults to false.
+	FailOpen bool
+	// CancelOnDisconnect cancels the handler when its client goes away.
+	// Defaults to false: once begun, a handler ends and its response is kept
+	// for the retry.
+	CancelOnDisconnect bool
+	// MaxRuns bounds how often one request's handler runs when its transaction
+	// was the victim of a serialization failure or a deadlock. 1: never again.
+	// Defaults to 3.
+	MaxRuns int
+	// Observer is told how each protected request ended, once for each and once
+	// more for an end in the background. A panic in it is contained.
+	// Defaults to nil: nobody is told.
+	Observer func(context.Context, Event)
+	// ObserveKeys gives the Observer the keys in clear.
+	// Defaults to false: only a digest.
+	ObserveKeys bool
+}
+
+const (
+	defaultTTL              = 24 * time.Hour
+	defaultHeaderName       = "Idempotency-Key"
+	defaultReplayHeaderName = "Idempotent-Replayed"
+	defaultWaitTimeout      = 30 * time.Second
+	defaultMaxHandlerTime   = 30 * time.Second
+	defaultMaxBytes         = 1 << 20
+	defaultMaxRuns          = 3
+)
+
+// withDefaults returns c with its zero fields filled, or an error that names
+// the field that is wrong.
+func (c Config) withDefaults() (Config, error) {
+	if err := c.validate(); err != nil {
+		return c, err
+	}
+	setDefault(&c.DefaultTTL, defaultTTL)
+	setDefault(&c.HeaderName, defaultHeaderName)
+	setDefault(&c.ReplayHeaderName, defaultReplayHeaderName)
+	setDefault(&c.WaitTimeout, defaultWaitTimeout)
+	setDefault(&c.MaxHandlerTime, defaultMaxHandlerTime)
+	setDefault(&c.MaxRequestBytes, defaultMaxBytes)
+	setDefault(&c.MaxResponseBytes, defaultMaxBytes)
+	setDefault(&c.MaxRuns, defaultMaxRuns)
+	if c.ErrorHandler == nil {
+		c.ErrorHandler = WriteProblem
+	}
+	c.Methods = append([]string(nil), c.Methods...)
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Store == nil:
+		return fmt.Errorf("idem: Config.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
+	case c.DefaultTTL < 0:
+		return fmt.Errorf("idem: Config.DefaultTTL is %v: it must not be negative", c.DefaultTTL)
+	case c.MaxRuns < 0:
+		return fmt.Errorf("idem: Config.MaxRuns is %d: it must not be negative", c.MaxRuns)
+	case c.HeaderName != "" && !isToken(c.HeaderName):
+		return fmt.Errorf("idem: Config.HeaderName %q is not a header field name", c.HeaderName)
+	case c.ReplayHeaderName != "" && !isToken(c.ReplayHeaderName):
+		return fmt.Errorf("idem: Config.ReplayHeaderName %q is not a header field name", c.ReplayHeaderName)
+	}
+	for i, m := range c.Methods {
+		if !isToken(m) {
+			return fmt.Errorf("idem: Config.Methods[%d] %q is not a method name", i, m)
+		}
+	}
+	return nil
+}

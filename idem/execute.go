@@ -1,0 +1,292 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	// handlerGrace is how long a handler whose context was cancelled may take
+	// to return before it is abandoned: enough for one that listens, so that
+	// the store can end its transaction in an orderly way.
+	handlerGrace = 250 * time.Millisecond
+	// maxSuperseded bounds how often one request meets another attempt's record
+	// at Commit and yet does not find it at the next Reserve.
+	maxSuperseded = 8
+	// commitRetryTime bounds the Commit that goes on in the background after
+	// the response of a leased attempt was delivered.
+	commitRetryTime = 30 * time.Second
+)
+
+// execution is one request on its way through the protocol: reserve, then
+// replay or reject, or run and commit.
+type execution struct {
+	store   Store
+	key     string
+	hash    string
+	ttl     time.Duration
+	attempt AttemptConfig
+
+	waitUntil          time.Time
+	maxRuns            int
+	maxResponseBytes   int64
+	cancelOnDisconnect bool
+
+	// run calls the handler with the attempt's context and returns its
+	// response. It may be called several times, one after the other.
+	run func(ctx context.Context) Cached
+	// policy decides about a response unless the handler did.
+	policy func(response Cached, transactional bool) Disposition
+	// notKept is the record that stands for a response too large to keep.
+	notKept func() Cached
+	// late is told the end of a Commit that went on in the background.
+	late func(Outcome, error)
+}
+
+// executed is how an execution ended when the client has an answer.
+type executed struct {
+	response Cached
+	outcome  Outcome
+	runs     int
+	reserve  time.Duration
+	err      error // what the observer should know beside the outcome
+}
+
+// do brings the request to its end. An error means that the client is refused;
+// a panic of the handler passes through.
+func (e *execution) do(ctx context.Context) (done executed, err error) {
+	for superseded := 0; superseded < maxSuperseded; {
+		actx, attempt, err := e.begin(ctx)
+		if err != nil {
+			return done, err
+		}
+		start := time.Now()
+		existing, fresh, err := e.reserve(actx, done.runs > 0)
+		done.reserve += time.Since(start)
+		if err != nil {
+			return done, err
+		}
+		if !fresh {
+			return e.replay(done, existing)
+		}
+		done.runs++
+		again, err := e.runAndCommit(actx, attempt, &done)
+		switch {
+		case again && done.runs < e.maxRuns:
+			pause(done.runs)
+		case errors.Is(err, ErrSuperseded):
+			superseded++
+		default:
+			return done, err
+		}
+	}
+	return done, fmt.Errorf("%w: superseded %d times", ErrStoreUnavailable, maxSuperseded)
+}
+
+// begin starts an attempt, unless this very key is being run further out.
+func (e *execution) begin(ctx context.Context) (context.Context, *Attempt, error) {
+	same := func(c claim) bool { return c.key == e.key && sameStore(c.store, e.store) }
+	if _, nested := Bound(ctx, same); nested {
+		return nil, nil, ErrNested
+	}
+	ctx, attempt := WithAttempt(ctx, e.attempt)
+	attempt.Bind(claim{store: e.store, key: e.key})
+	return ctx, attempt, nil
+}
+
+// sameStore compares two stores; those of an uncomparable type are left for the
+// store itself to tell apart.
+func sameStore(a, b Store) bool {
+	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+}
+
+// reserve waits no longer than waitUntil. The deadline ends with Reserve: the
+// handler's context must not inherit it.
+func (e *execution) reserve(ctx context.Context, again bool) (*Cached, bool, error) {
+	until := e.waitUntil
+	if earliest := time.Now().Add(minReserve); again && until.Before(earliest) {
+		// The wait was spent on a run that was undone. The record that undid
+		// it is there: reaching it needs time, not patience.
+		until = earliest
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	existing, fresh, err := e.store.Reserve(ctx, e.key, e.hash, e.ttl)
+	switch {
+	case err == nil && !fresh && existing == nil:
+		return nil, false, fmt.Errorf("%w: Reserve of %T returned nothing", ErrStoreUnavailable, e.store)
+	case err == nil, isReserveAnswer(err):
+		return existing, fresh, err
+	case e.attempt.NoWait && errors.Is(err, context.DeadlineExceeded):
+		// A store that knows nothing of NoWait has waited for us instead.
+		return nil, false, fmt.Errorf("%w: %w", ErrInFlight, err)
+	}
+	return nil, false, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+}
+
+// isReserveAnswer tells whether err is a statement about the key or the caller.
+// Everything else that Reserve returns is trouble with the store.
+func isReserveAnswer(err error) bool {
+	for _, answer := range []error{
+		ErrWaitTimeout, ErrInFlight, ErrHashMismatch, ErrKeyInvalid, ErrNested,
+		ErrStoreUnavailable, ErrRecordUnreadable, context.Canceled,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *execution) replay(done executed, existing *Cached) (executed, error) {
+	if existing.RequestHash != e.hash {
+		return done, ErrHashMismatch
+	}
+	done.response, done.outcome = *existing, OutcomeReplayed
+	return done, nil
+}
+
+// runAndCommit runs the handler once and does with its writes and its response
+// what their disposition says. It tells whether the store has undone the run as
+// the victim of a conflict, so that it may be run again; a handler that
+// panicked or ran out of time is not.
+func (e *execution) runAndCommit(ctx context.Context, attempt *Attempt, done *executed) (again bool, err error) {
+	response, err := e.call(ctx, attempt)
+	// From here on nothing may depend on the client's patience.
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
+		return false, errors.Join(err, e.store.Release(ctx, e.key))
+	}
+	done.response = response
+	err = e.settle(ctx, attempt, response, done)
+	return attempt.RunAgain(), err
+}
+
+// settle commits or releases, as the disposition of the response demands.
+func (e *execution) settle(ctx context.Context, attempt *Attempt, response Cached, done *executed) error {
+	tooLarge := e.maxResponseBytes >= 0 && int64(len(response.Body)) > e.maxResponseBytes
+	switch attempt.settleDisposition(e.policy(response, attempt.Transactional())) {
+	case Discard:
+		done.outcome = OutcomeDiscarded
+		// Undone whether or not the store heard of it: a transaction ends with
+		// its connection, a lease by its end. The client's answer stands.
+		done.err = e.store.Release(ctx, e.key)
+		return nil
+	case CommitResponse:
+		done.outcome = OutcomeResponseCommitted
+	default:
+		done.outcome = OutcomeCommitted
+	}
+	switch {
+	case tooLarge && attempt.Transactional():
+		return errors.Join(ErrResponseTooLarge, e.store.Release(ctx, e.key))
+	case tooLarge:
+		response, done.err = e.notKept(), ErrResponseTooLarge
+	}
+	return e.commit(ctx, attempt, response, done)
+}
+
+func (e *execution) commit(ctx context.Context, attempt *Attempt, response Cached, done *executed) error {
+	err := e.store.Commit(ctx, e.key, e.hash, response)
+	if err == nil || attempt.Transactional() {
+		return err
+	}
+	// Under a lease the handler's effect is real, so its client hears of it;
+	// what is missing is only the memory of it.
+	done.outcome, done.err = OutcomeNotRecorded, err
+	go e.commitLate(ctx, response)
+	return nil
+}
+
+// commitLate repeats a failed Commit of a leased attempt until it succeeds, is
+// refused for good, or commitRetryTime is over.
+func (e *execution) commitLate(ctx context.Context, response Cached) {
+	deadline := time.Now().Add(commitRetryTime)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		time.Sleep(wait)
+		err := e.store.Commit(ctx, e.key, e.hash, response)
+		switch {
+		case err == nil:
+			e.late(OutcomeRecordedLate, nil)
+			return
+		case isFinal(err) || time.Now().Add(wait).After(deadline):
+			e.late(OutcomeRecordLost, err)
+			return
+		}
+	}
+}
+
+// isFinal tells whether repeating a Commit is pointless.
+func isFinal(err error) bool {
+	return errors.Is(err, ErrHashMismatch) || errors.Is(err, ErrLeaseLost) ||
+		errors.Is(err, ErrNotReserved) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrStoreClosed)
+}
+
+// handlerPanic carries a panic from the handler's goroutine to the request's.
+type handlerPanic struct {
+	value any
+	stack []byte
+}
+
+func (p *handlerPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
+
+// call runs the handler in a goroutine of its own, so that one which does not
+// heed its context holds neither its client nor its key.
+func (e *execution) call(ctx context.Context, attempt *Attempt) (Cached, error) {
+	if !e.cancelOnDisconnect {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if limit := e.attempt.MaxHandlerTime; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrHandlerTimeout)
+		defer cancel()
+	}
+	type end struct {
+		response Cached
+		late     error // why the context had ended when the handler returned
+		panicked *handlerPanic
+	}
+	ended := make(chan end, 1)
+	go func() {
+		var out end
+		returned := false
+		defer func() {
+			if !returned {
+				// nil after runtime.Goexit, which ends the request like a panic.
+				out.panicked = &handlerPanic{value: recover(), stack: debug.Stack()}
+			}
+			ended <- out
+		}()
+		out.response = e.run(ctx)
+		out.late = context.Cause(ctx)
+		returned = true
+	}()
+	var out end
+	select {
+	case out = <-ended:
+	case <-ctx.Done():
+		select {
+		case out = <-ended:
+		case <-time.After(handlerGrace):
+			attempt.Abandon()
+			return Cached{}, context.Cause(ctx)
+		}
+	}
+	if out.panicked != nil {
+		return Cached{}, out.panicked
+	}
+	// A handler that returned after its time said it too late, whichever of
+	// the two this goroutine noticed first.
+	return out.response, out.late
+}
+
+// pause keeps the victims of one conflict from meeting again at once.
+func pause(run int) {
+	limit := min(5*time.Millisecond<<run, 100*time.Millisecond)
+	time.Sleep(rand.N(limit))
+}

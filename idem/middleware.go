@@ -1,0 +1,73 @@
+package idem
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// RESTMiddleware returns a middleware that runs the handler behind it at most
+// once for each idempotency key and sends retries the recorded response. It
+// panics if cfg is invalid, and names the field.
+//
+// Mount it inside authentication, so that Config.Scope can name the caller, and
+// outside of the handler only: what stands between it and the handler runs once
+// for each key too.
+//
+// The handler's response is held back until the Store has committed it. The
+// handler runs in a goroutine of its own with a context that outlives its
+// client (see Config.CancelOnDisconnect) but not Config.MaxHandlerTime; that
+// context carries the [Attempt]. It may run again for one request, with a fresh
+// copy of the request (see Config.MaxRuns).
+//
+// A panic of the handler is passed on with the same value. The request that the
+// handler gets is a copy whose body was read in advance.
+func RESTMiddleware(cfg Config) func(http.Handler) http.Handler {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		panic(err)
+	}
+	cfg.HeaderName = http.CanonicalHeaderKey(cfg.HeaderName)
+	cfg.ReplayHeaderName = http.CanonicalHeaderKey(cfg.ReplayHeaderName)
+	return func(next http.Handler) http.Handler {
+		return &middleware{config: cfg, next: next}
+	}
+}
+
+type middleware struct {
+	config Config
+	next   http.Handler
+}
+
+func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	key, present, err := keyFromHeader(r.Header, m.config.HeaderName)
+	if !m.protects(r.Method) || !present && !m.config.Required {
+		m.next.ServeHTTP(w, r)
+		return
+	}
+	x := &exchange{middleware: m, w: w, r: r, begun: begun}
+	switch {
+	case !present:
+		err = ErrKeyMissing
+	case err == nil:
+		err = x.identify(key)
+	}
+	if err != nil {
+		x.answer(executed{}, err)
+		return
+	}
+	done, err := x.execution().do(r.Context())
+	x.answer(done, err)
+}
+
+func (m *middleware) protects(method string) bool {
+	if m.config.Methods != nil {
+		return slices.Contains(m.config.Methods, method)
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,55 @@
+package idem
+
+import "time"
+
+// Outcome names how a protected request ended. The set is closed, so it can
+// label a metric.
+type Outcome string
+
+// Outcomes of requests that were answered. A request that was refused has the
+// name of its problem type (see [Problem]) as its outcome instead.
+const (
+	// OutcomeCommitted: the handler ran; writes and response are kept.
+	OutcomeCommitted Outcome = "committed"
+	// OutcomeResponseCommitted: the handler ran; only its response is kept.
+	OutcomeResponseCommitted Outcome = "response-committed"
+	// OutcomeDiscarded: the handler ran; nothing is kept.
+	OutcomeDiscarded Outcome = "discarded"
+	// OutcomeReplayed: the recorded response was sent; the handler did not run.
+	OutcomeReplayed Outcome = "replayed"
+	// OutcomeUnprotected: the store was unavailable and Config.FailOpen let the
+	// handler run without protection.
+	OutcomeUnprotected Outcome = "unprotected"
+	// OutcomeNotRecorded: under a lease the handler ran and its response was
+	// delivered, but the Commit failed. Commit is tried again in the background.
+	OutcomeNotRecorded Outcome = "not-recorded"
+	// OutcomeRecordedLate: the Commit behind an OutcomeNotRecorded succeeded.
+	OutcomeRecordedLate Outcome = "recorded-late"
+	// OutcomeRecordLost: the Commit behind an OutcomeNotRecorded was given up.
+	OutcomeRecordLost Outcome = "record-lost"
+	// OutcomePanicked: the handler panicked; nothing is kept.
+	OutcomePanicked Outcome = "panicked"
+)
+
+// Event tells an observer how one protected request ended.
+type Event struct {
+	// Outcome is the end of the request; one of a closed set.
+	Outcome Outcome
+	// Status is the HTTP status that was sent, 0 after a panic.
+	Status int
+	// KeyDigest identifies the stored key without revealing it: the first 16
+	// hexadecimal digits of its SHA-256. Empty if the request has no valid key.
+	KeyDigest string
+	// Key is the stored key in clear, only with Config.ObserveKeys.
+	Key string
+	// Runs counts how often the handler ran: 0 for a replay, more than 1 when
+	// it was run again.
+	Runs int
+	// Reserve is the time spent in the store's Reserve: reaching the store and
+	// waiting for another attempt.
+	Reserve time.Duration
+	// Duration is the whole time from the middleware's first step to its last.
+	Duration time.Duration
+	// Err is what went wrong, with internal detail; nil if nothing did.
+	Err error
+}

@@ -1,0 +1,220 @@
+package idem
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+var (
+	// errBuffered refuses what would let bytes out before Commit.
+	errBuffered = fmt.Errorf("idem: the response is held back until its commit: %w", http.ErrNotSupported)
+	// errEnded is what a handler hears that writes after its time, or after it
+	// has returned.
+	errEnded = fmt.Errorf("idem: the response has ended: %w", http.ErrHandlerTimeout)
+)
+
+// recorder is the [http.ResponseWriter] of one run of a handler. It keeps the
+// response until the Store has committed it.
+//
+// It has no Unwrap and no Flush: either would let bytes out before Commit. A
+// FlushError that refuses is how [http.ResponseController] learns of it.
+type recorder struct {
+	outer  http.ResponseWriter
+	method string
+	// header is the map that the handler has in its hands. Like that of any
+	// ResponseWriter it belongs to the handler's goroutine.
+	header http.Header
+
+	// mu guards all below, and outer while the handler runs: a handler that was
+	// abandoned may go on writing while its request is answered.
+	mu          sync.Mutex
+	ended       bool
+	status      int
+	sent        http.Header // header at the moment of WriteHeader
+	trailers    http.Header
+	body        []byte
+	disposition Disposition
+}
+
+func newRecorder(outer http.ResponseWriter, method string) *recorder {
+	header := make(http.Header)
+	if base := outer.Header(); len(base) > 0 {
+		header = base.Clone()
+	}
+	return &recorder{outer: outer, method: method, header: header}
+}
+
+// Header returns the header map of the response, which begins as a copy of what
+// outer middlewares have set.
+func (rec *recorder) Header() http.Header { return rec.header }
+
+// WriteHeader keeps the status and the header as they are now. Informational
+// responses are not part of the answer and go to the client at once.
+func (rec *recorder) WriteHeader(status int) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if !rec.ended && rec.status == 0 {
+		rec.writeHeader(status)
+	}
+}
+
+func (rec *recorder) writeHeader(status int) {
+	switch {
+	case status < 100 || status > 999:
+		// As in net/http: such an answer cannot be sent.
+		panic(fmt.Sprintf("idem: invalid WriteHeader code %v", status))
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		rec.inform(status)
+	default:
+		rec.status, rec.sent = status, rec.header.Clone()
+	}
+}
+
+// inform sends an informational response with the header as it is now, and
+// leaves the outer header map as it was.
+func (rec *recorder) inform(status int) {
+	outer := rec.outer.Header()
+	before := maps.Clone(outer)
+	replaceHeader(outer, rec.header.Clone())
+	rec.outer.WriteHeader(status)
+	replaceHeader(outer, before)
+}
+
+func replaceHeader(dst, src http.Header) {
+	clear(dst)
+	maps.Copy(dst, src)
+}
+
+// Write keeps a copy of p.
+func (rec *recorder) Write(p []byte) (int, error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if err := rec.beginWrite(len(p)); err != nil {
+		return 0, err
+	}
+	rec.body = append(rec.body, p...)
+	return len(p), nil
+}
+
+// WriteString keeps a copy of s.
+func (rec *recorder) WriteString(s string) (int, error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if err := rec.beginWrite(len(s)); err != nil {
+		return 0, err
+	}
+	rec.body = append(rec.body, s...)
+	return len(s), nil
+}
+
+func (rec *recorder) beginWrite(length int) error {
+	if rec.ended {
+		return errEnded
+	}
+	if rec.status == 0 {
+		rec.writeHeader(http.StatusOK)
+	}
+	if length > 0 && !bodyAllowed(rec.status) {
+		return http.ErrBodyNotAllowed
+	}
+	return nil
+}
+
+// FlushError refuses: nothing reaches the client before Commit.
+func (rec *recorder) FlushError() error { return errBuffered }
+
+// Hijack refuses: a connection that is taken over cannot be replayed.
+func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, errBuffered
+}
+
+// SetReadDeadline forwards to the connection.
+func (rec *recorder) SetReadDeadline(deadline time.Time) error {
+	return rec.control(func(c *http.ResponseController) error { return c.SetReadDeadline(deadline) })
+}
+
+// SetWriteDeadline forwards to the connection.
+func (rec *recorder) SetWriteDeadline(deadline time.Time) error {
+	return rec.control(func(c *http.ResponseController) error { return c.SetWriteDeadline(deadline) })
+}
+
+// EnableFullDuplex forwards to the connection.
+func (rec *recorder) EnableFullDuplex() error {
+	return rec.control((*http.ResponseController).EnableFullDuplex)
+}
+
+// control reaches the connection, as long as it is still this request's.
+func (rec *recorder) control(do func(*http.ResponseController) error) error {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.ended {
+		return errEnded
+	}
+	return do(http.NewResponseController(rec.outer))
+}
+
+// finish completes the response of a handler that has returned, and returns
+// what a record keeps of it. decide is asked for the disposition. It must not
+// be called twice.
+func (rec *recorder) finish(decide func(status int, header http.Header) Disposition) Cached {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.ended {
+		return Cached{}
+	}
+	if rec.status == 0 {
+		rec.writeHeader(http.StatusOK)
+	}
+	rec.ended = true
+	sniffContentType(rec.sent, rec.status, rec.body)
+	rec.trailers = trailersOf(rec.sent, rec.header)
+	rec.disposition = decide(rec.status, rec.sent)
+	return Cached{Status: rec.status, Header: storedHeader(rec.outer.Header(), rec.sent), Body: rec.body}
+}
+
+// end makes everything that the handler still does to the response fail.
+func (rec *recorder) end() {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.ended = true
+}
+
+// deliver sends the finished response with all its headers. Those that the
+// handler removed from the outer header map are removed there too.
+func (rec *recorder) deliver(w http.ResponseWriter) {
+	h := w.Header()
+	replaceHeader(h, rec.sent)
+	if rec.trailers != nil {
+		// A declared length would leave HTTP/1.1 no place for them.
+		h.Del("Content-Length")
+	} else {
+		setContentLength(h, rec.method, rec.status, len(rec.body))
+	}
+	writeResponse(w, rec.status, rec.body)
+	maps.Copy(h, rec.trailers)
+}
+
+// replay sends a recorded response. Its headers replace those of the same name.
+func replay(w http.ResponseWriter, r *http.Request, c Cached, marker string) {
+	h := w.Header()
+	maps.Copy(h, c.Header.Clone())
+	h[marker] = []string{"true"}
+	if _, typed := h["Content-Type"]; !typed {
+		// The first answer had none either, or it would have been kept.
+		h["Content-Type"] = nil
+	}
+	setContentLength(h, r.Method, c.Status, len(c.Body))
+	writeResponse(w, c.Status, c.Body)
+}
+
+func writeResponse(w http.ResponseWriter, status int, body []byte) {
+	w.WriteHeader(status)
+	if len(body) > 0 {
+		w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
+	}
+}

@@ -1,0 +1,65 @@
+package memory
+
+import (
+	"container/list"
+	"context"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// record is one reservation of a key and, once it is completed, its response.
+// A key that changes hands gets a new record, so the pointer itself is what
+// fences a stale attempt off.
+//
+// Its shard's mutex guards it. The response of a completed record never changes
+// and is read without the mutex by whoever found it completed.
+type record struct {
+	key       string
+	hash      string // of the request in flight
+	ttl       time.Duration
+	bytes     int64 // what usage counts for it
+	waiters   *list.List
+	anonymous bool // reserved without an attempt
+	completed bool
+
+	response  idem.Cached
+	expiresAt time.Time
+	heapIndex int
+}
+
+func newRecord(key, hash string, ttl time.Duration) *record {
+	return &record{key: key, hash: hash, ttl: ttl, bytes: recordBytes + int64(len(key)+len(hash))}
+}
+
+// expired counts the instant of expiry as expired.
+func (r *record) expired(now time.Time) bool {
+	return r.completed && !now.Before(r.expiresAt)
+}
+
+// own gives the record to the attempt in ctx, or to callers without one.
+func (r *record) own(ctx context.Context) {
+	if attempt, ok := idem.AttemptFromContext(ctx); ok {
+		attempt.Bind(r)
+	}
+}
+
+// ownedBy tells whether the reservation was made in ctx's attempt or in one
+// that encloses it. Callers without an attempt share those that were made
+// without one.
+func (r *record) ownedBy(ctx context.Context) bool {
+	if r.anonymous {
+		return isAnonymous(ctx)
+	}
+	return r.boundIn(ctx)
+}
+
+func (r *record) boundIn(ctx context.Context) bool {
+	_, ok := idem.Bound(ctx, func(bound *record) bool { return bound == r })
+	return ok
+}
+
+func isAnonymous(ctx context.Context) bool {
+	_, ok := idem.AttemptFromContext(ctx)
+	return !ok
+}
