@@ -1,0 +1,2 @@
+-- Forgets every key: a request that is sent again afterwards runs again.
+DROP TABLE pgidem_records;

@@ -1,0 +1,91 @@
+-- name: RecordLookup :one
+-- RecordLookup reads the record or lease of a key and says whether it is alive
+-- by the clock of the server at this very moment. Times are microseconds since
+-- 1970, 0 when absent: exact, and the same in every way of executing a query.
+-- Lock: none, it never waits for another transaction.
+-- Index: pgidem_records_pkey, one row.
+SELECT
+    attempt_id::text AS attempt_id,
+    request_hash,
+    format,
+    status,
+    header,
+    body,
+    COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
+    (COALESCE(expires_at, leased_until) > clock_timestamp())::boolean AS alive,
+    COALESCE((extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
+FROM pgidem_records
+WHERE key = sqlc.arg(key)::text;
+
+-- name: RecordInsert :one
+-- RecordInsert records a response and returns the moment, in microseconds since
+-- 1970. It inserts plainly, so that a second record for the key raises 23505 and
+-- the server skips the COMMIT behind it in the batch. Run in another transaction
+-- than the one that began at started, it violates NOT NULL of attempt_id: the
+-- handler has ended the transaction that the record belongs to. A started of 0
+-- belongs to any transaction.
+-- Lock: that of the new row; it waits for another transaction that is inserting
+-- the same key until that one ends.
+-- Index: pgidem_records_pkey makes the record unique.
+INSERT INTO pgidem_records (
+    attempt_id,
+    stored_at,
+    expires_at,
+    status,
+    format,
+    key,
+    request_hash,
+    header,
+    body
+)
+VALUES (
+    CASE
+        WHEN sqlc.arg(started)::bigint IN (0, (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint)
+        THEN sqlc.arg(attempt_id)::text::uuid
+    END,
+    clock_timestamp(),
+    clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
+    sqlc.arg(status)::integer,
+    sqlc.arg(format)::smallint,
+    sqlc.arg(key)::text,
+    sqlc.arg(request_hash)::text,
+    sqlc.arg(header)::bytea,
+    sqlc.arg(body)::bytea
+)
+RETURNING (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at;
+
+-- name: RecordDeleteStale :execrows
+-- RecordDeleteStale makes room for a new record in the place of the stale one
+-- that Reserve has seen. It is fenced by the attempt that wrote that one: a
+-- record that came in between stays.
+-- Lock: FOR UPDATE on the row; it waits for another transaction that deletes or
+-- renews the row, and then looks at what that one has left.
+-- Index: pgidem_records_pkey, one row.
+DELETE FROM pgidem_records
+WHERE key = sqlc.arg(key)::text
+    AND attempt_id = sqlc.arg(seen_attempt_id)::text::uuid
+    AND (expires_at <= clock_timestamp() OR leased_until <= clock_timestamp());
+
+-- name: RecordSweep :execrows
+-- RecordSweep deletes at most batch rows: records that have expired and leases
+-- that ended at least lease_grace_us microseconds ago. The deleting statement
+-- repeats the condition, so that a key that was reserved again in between stays.
+-- The array makes the server choose the batch once; as a joined sub-select it
+-- may be executed more than once and delete more.
+-- Lock: FOR UPDATE on the rows of the batch; rows that others hold are skipped,
+-- so it waits for nobody and several sweepers share the work.
+-- Index: none to find the batch, which is a sequential scan that ends when the
+-- batch is full; pgidem_records_pkey to delete it.
+DELETE FROM pgidem_records
+WHERE key = ANY (ARRAY(
+    SELECT candidate.key
+    FROM pgidem_records AS candidate
+    WHERE candidate.expires_at <= clock_timestamp()
+        OR candidate.leased_until <= clock_timestamp() - sqlc.arg(lease_grace_us)::bigint * interval '1 microsecond'
+    LIMIT sqlc.arg(batch)::bigint
+    FOR UPDATE SKIP LOCKED
+))
+    AND (
+        expires_at <= clock_timestamp()
+        OR leased_until <= clock_timestamp() - sqlc.arg(lease_grace_us)::bigint * interval '1 microsecond'
+    );
