@@ -179,6 +179,7 @@ func TestNoErrorShowsThePassword(t *testing.T) {
 		"postgres://user:x:s3cr3t%zz@127.0.0.1/db",
 		"host=127.0.0.1 port=x password=s3cr3t",
 		"host=127.0.0.1 password='s3cr3t",
+		"host=127.0.0.1 port=x password = s3cr3t", // pgx's own error shows this one
 		"mysql://user:s3cr3t@127.0.0.1/db",
 	} {
 		for _, err := range failures(t.Context(), url) {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// downTime is how long a killed server stays away.
+	downTime = 700 * time.Millisecond
+	// minInFlight is how many requests must be under way when it is killed, so
+	// that there is something to lose.
+	minInFlight = 8
+	watchPeriod = 2 * time.Millisecond
+)
+
+// crash kills a server when a third of the payments are made, and starts it
+// again; it returns when the new process listens, and tells whether there was
+// one. When calm ends first, nothing is left to disturb.
+func crash(ctx, calm context.Context, s *screen, storm *storm, victim *server, life int) (bool, error) {
+	if !untilUnderWay(calm, storm) {
+		s.event("no server was killed: the storm was over too soon")
+		return false, nil
+	}
+	busy := storm.tally.inFlight.Load()
+	victim.kill()
+	s.event("%s (SIGKILL) with %d requests in flight", s.paint(red, "server "+victim.name+" killed"), busy)
+	rest(ctx, downTime)
+	if err := victim.start(ctx, life); err != nil {
+		return false, err
+	}
+	s.event("server %s started again", victim.name)
+	return true, nil
+}
+
+func untilUnderWay(ctx context.Context, storm *storm) bool {
+	for ctx.Err() == nil {
+		made := storm.tally.finished.Load()
+		if made >= int64(len(storm.plan)/3) && storm.tally.inFlight.Load() >= minInFlight {
+			return true
+		}
+		rest(ctx, watchPeriod)
+	}
+	return false
+}

@@ -1,0 +1,64 @@
+// Command quickstart is the program of the README.
+package main
+
+// snippet: quickstart
+import (
+	"context"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/migrations"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+func main() {
+	ctx, url := context.Background(), os.Getenv("DATABASE_URL")
+	pool := must(pgxpool.New(ctx, url))
+	if err := migrations.Up(ctx, url); err != nil {
+		log.Fatal(err)
+	}
+	store := must(txstore.New(pool, txstore.Config{}))
+	once := idem.RESTMiddleware(idem.Config{
+		Store: store,
+		Scope: func(r *http.Request) (string, error) { return tenant(r), nil },
+	})
+	http.Handle("POST /orders", authenticated(once(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := store.InTx(r.Context(), func(tx pgx.Tx) error {
+			_, err := tx.Exec(r.Context(), "INSERT INTO orders (tenant) VALUES ($1)", tenant(r))
+			return err
+		})
+		if err != nil {
+			http.Error(w, "try again", http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	}))))
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+}
+
+// end snippet
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
+
+// tenant stands for what your authentication knows of the caller.
+func tenant(r *http.Request) string { return r.Header.Get("X-Tenant") }
+
+func authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tenant(r) == "" {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

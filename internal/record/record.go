@@ -1,0 +1,106 @@
+// Package record encodes what the stores keep of a response header: compact,
+// byte for byte, and marked with the version of the format.
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// Format is the version that EncodeHeader writes. A store keeps it beside the
+// record and gives it back to DecodeHeader.
+const Format = 1
+
+// ErrCorrupt: the bytes are not a header of the format they claim.
+var ErrCorrupt = errors.New("record: corrupt header")
+
+// EncodeHeader writes h as: the number of names; for each name, in ascending
+// order, the name, the number of its values, the values in their order. Numbers
+// are unsigned varints, strings are preceded by their length. JSON would not do:
+// a header value may hold bytes that are not UTF-8.
+func EncodeHeader(h http.Header) []byte {
+	names := make([]string, 0, len(h))
+	size := binary.MaxVarintLen32
+	for name, values := range h {
+		names = append(names, name)
+		size += len(name) + 2*binary.MaxVarintLen32
+		for _, v := range values {
+			size += len(v) + binary.MaxVarintLen32
+		}
+	}
+	slices.Sort(names)
+	b := binary.AppendUvarint(make([]byte, 0, size), uint64(len(names)))
+	for _, name := range names {
+		b = appendString(b, name)
+		b = binary.AppendUvarint(b, uint64(len(h[name])))
+		for _, v := range h[name] {
+			b = appendString(b, v)
+		}
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// DecodeHeader is the inverse of EncodeHeader. Anything but the whole of a
+// header in a known format is an error that is ErrCorrupt.
+func DecodeHeader(format int, b []byte) (http.Header, error) {
+	if format != Format {
+		return nil, fmt.Errorf("%w: format %d is not known to this version", ErrCorrupt, format)
+	}
+	r := reader{rest: b}
+	names := r.count()
+	h := make(http.Header, names)
+	for range names {
+		name := r.string()
+		values := make([]string, 0, r.count())
+		for range cap(values) {
+			values = append(values, r.string())
+		}
+		h[name] = values
+	}
+	switch {
+	case r.failed:
+		return nil, fmt.Errorf("%w: cut short", ErrCorrupt)
+	case len(r.rest) > 0:
+		return nil, fmt.Errorf("%w: %d bytes left over", ErrCorrupt, len(r.rest))
+	case len(h) != names:
+		return nil, fmt.Errorf("%w: a name stands twice", ErrCorrupt)
+	}
+	return h, nil
+}
+
+// reader takes an encoded header apart. After a failure it returns only zeros,
+// so that the caller checks once, at the end.
+type reader struct {
+	rest   []byte
+	failed bool
+}
+
+// count returns a number of things that follow. Each takes a byte at least, so
+// a greater number than there are bytes left is corrupt, and never allocated.
+func (r *reader) count() int {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 || n > uint64(len(r.rest)-size) {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return int(n) //nolint:gosec // bounded by the length of a slice just above
+}
+
+func (r *reader) string() string {
+	n := r.count()
+	s := string(r.rest[:n])
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *reader) fail() {
+	r.failed, r.rest = true, nil
+}

@@ -1,0 +1,155 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// Commit implements [idem.Store]: the handler's writes and response become
+// durable together, or neither does. With [idem.CommitResponse] the writes are
+// undone first. It waits at most Config.CommitTimeout and does not heed ctx: pgx
+// would cut a COMMIT off at a deadline, and one that waits for a standby becomes
+// visible when it is cut off, before it is safe.
+func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
+	if tx, ok := callerTxFrom(ctx); ok {
+		return tx.commit(ctx, s, key, requestHash, response)
+	}
+	r, ok := s.bound(ctx, key)
+	if !ok {
+		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
+	}
+	return r.commit(context.WithoutCancel(ctx), requestHash, response)
+}
+
+func (r *reservation) commit(ctx context.Context, hash string, response idem.Cached) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.committed && r.hash == hash:
+		return nil
+	case r.committed:
+		return idem.ErrHashMismatch
+	case r.ended:
+		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
+	}
+	r.tx.close()
+	r.hash, response.RequestHash = hash, hash
+	if err := r.usable(); err != nil {
+		r.finish(nil)
+		return err
+	}
+	out := r.outcome(ctx, response)
+	r.committed = out.err == nil
+	r.ended = true
+	return out.err
+}
+
+// usable looks at how the handler has left the transaction, and lets go of one
+// that cannot take the record.
+func (r *reservation) usable() error {
+	pg := r.tx.conn.PgConn()
+	responseOnly := r.attempt.Disposition() == idem.CommitResponse
+	switch {
+	case r.tx.conn.IsClosed():
+		return &idem.CommitError{Retryable: true, Err: errors.New("txstore: the connection was lost while the handler ran")}
+	case pg.IsBusy():
+		return fmt.Errorf("%w: rows or batch results were left open", idem.ErrTransactionFailed)
+	case pg.TxStatus() == 'I':
+		return idem.ErrTransactionEnded
+	case responseOnly:
+		return nil // whatever stands open is rolled back with the writes
+	case pg.TxStatus() == 'E':
+		return r.aborted()
+	case len(r.tx.savepoints) > 0:
+		return fmt.Errorf("%w: %d savepoints were left open", idem.ErrTransactionFailed, len(r.tx.savepoints))
+	}
+	return nil
+}
+
+// aborted says why a handler's success cannot be committed.
+func (r *reservation) aborted() error {
+	if r.tx.conflict != nil {
+		r.attempt.RequestRunAgain()
+		return &idem.CommitError{Retryable: true, Err: r.tx.conflict}
+	}
+	return fmt.Errorf("%w: a statement failed and the transaction was not rolled back to a savepoint", idem.ErrTransactionFailed)
+}
+
+// outcome is what became of a COMMIT.
+type outcome struct {
+	cached *idem.Cached // what was committed
+	err    error
+}
+
+// outcome sends the commit and says what became of it, within CommitTimeout. The
+// sending goes on by itself when that is over; it owns the connection.
+func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome {
+	sent := make(chan outcome, 1)
+	r.store.running.more()
+	go func() {
+		defer r.store.running.end()
+		sent <- r.send(ctx, response)
+	}()
+	deadline := time.Now().Add(r.store.config.CommitTimeout)
+	// Half of the time is for the server's own word, which is the only one when
+	// it comes; the other half for asking on another connection.
+	patience := time.NewTimer(r.store.config.CommitTimeout / 2)
+	defer patience.Stop()
+	var out outcome
+	select {
+	case out = <-sent:
+	case <-patience.C:
+		out.err = errAmbiguous
+	}
+	if errors.Is(out.err, errAmbiguous) {
+		out = r.store.resolve(ctx, r, response, deadline)
+	}
+	r.store.flights.end(r.flight, out.cached, nil)
+	return out
+}
+
+// errAmbiguous: the reply to COMMIT was lost, so it may have happened or not.
+var errAmbiguous = errors.New("txstore: no reply to COMMIT")
+
+// send executes the commit batch and gives the connection back.
+func (r *reservation) send(ctx context.Context, response idem.Cached) outcome {
+	defer r.release()
+	responseOnly := r.attempt.Disposition() == idem.CommitResponse
+	if responseOnly && r.tx.conn.PgConn().TxStatus() == 'E' {
+		// The batch would first prepare its statements, which an aborted
+		// transaction refuses.
+		r.store.letGo(r.probe.conn, r.probe.h)
+	}
+	tag, storedAt, err := r.sendBatch(ctx, r.newCommitBatch(response, responseOnly))
+	switch {
+	case tag == "COMMIT":
+		// The server's word on the COMMIT itself. Whatever an error behind it
+		// says, of the wake check or of the connection, it is done.
+		response.StoredAt = time.UnixMicro(storedAt)
+		return outcome{cached: &response}
+	case err != nil && !isServerRefusal(err):
+		return outcome{err: errors.Join(errAmbiguous, err)}
+	}
+	r.store.letGo(r.probe.conn, r.probe.h)
+	if err == nil {
+		return outcome{err: fmt.Errorf("%w: COMMIT was answered %q", idem.ErrTransactionFailed, tag)}
+	}
+	return outcome{err: r.refused(err)}
+}
+
+// refused translates the server's refusal: nothing was committed.
+func (r *reservation) refused(err error) error {
+	switch {
+	case r.probe.table.ownConflict(err):
+		return idem.ErrSuperseded
+	case isConflict(err):
+		r.attempt.RequestRunAgain()
+	case r.probe.table.guarded(err):
+		return fmt.Errorf("%w, and began another", idem.ErrTransactionEnded)
+	}
+	return &idem.CommitError{Retryable: isRetryable(err), Err: err}
+}

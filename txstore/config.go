@@ -1,0 +1,103 @@
+package txstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config says how a Store works. Its zero value is good for most. It is copied
+// by New; changing it later has no effect.
+type Config struct {
+	// Schema is the schema of the records table.
+	// Defaults to the one that the connection's search_path finds.
+	Schema string
+	// IsoLevel is the isolation level of the transactions that handlers run in.
+	// Defaults to pgx.ReadCommitted.
+	IsoLevel pgx.TxIsoLevel
+	// AcquireTimeout bounds how long Reserve waits for a pool connection; then
+	// the store is unavailable. Defaults to 5 seconds.
+	AcquireTimeout time.Duration
+	// ReserveTimeout bounds the round trip that looks a key up, and the one that
+	// lets it go; then the connection is given up. Defaults to 5 seconds.
+	ReserveTimeout time.Duration
+	// CommitTimeout bounds how long a client waits to learn the outcome of a
+	// COMMIT; then it is told that the outcome is unknown. The COMMIT itself is
+	// not cut off. Defaults to 10 seconds.
+	CommitTimeout time.Duration
+	// CloseTimeout bounds how long Close waits for running attempts.
+	// Defaults to 30 seconds.
+	CloseTimeout time.Duration
+	// PollInterval is how often a waiter looks for itself when nobody tells it:
+	// first after this long, then doubling to eight times as much, each with a
+	// random half of it more or less. Defaults to 250 milliseconds.
+	PollInterval time.Duration
+	// ListenConn is the address that notifications are received from. Set it
+	// when the pool reaches the server through a pooler in transaction mode,
+	// which cannot LISTEN. Defaults to the pool's own address.
+	ListenConn *pgx.ConnConfig
+	// DisableListen makes waiters poll only. Defaults to false.
+	DisableListen bool
+	// DisableLocks leaves advisory locks out, for servers that speak
+	// PostgreSQL's protocol and have none. Duplicates then run side by side, and
+	// the first to commit wins: effects stay exactly once, work does not. It
+	// implies DisableListen. Every process on one table must agree.
+	// Defaults to false.
+	DisableLocks bool
+	// OnError is told about trouble in the background that fails no request, as
+	// a lost notification connection. It must not block; it may be called
+	// concurrently. Defaults to nil: nobody is told.
+	OnError func(error)
+}
+
+const (
+	defaultAcquireTimeout = 5 * time.Second
+	defaultReserveTimeout = 5 * time.Second
+	defaultCommitTimeout  = 10 * time.Second
+	defaultCloseTimeout   = 30 * time.Second
+	defaultPollInterval   = 250 * time.Millisecond
+)
+
+// withDefaults returns c with its zero fields filled, or an error that names
+// the field that is wrong.
+func (c Config) withDefaults(pool *pgxpool.Pool) (Config, error) {
+	if pool == nil {
+		return c, errors.New("txstore: pool is nil: give New the pool that handlers write through")
+	}
+	switch c.IsoLevel {
+	case "":
+		c.IsoLevel = pgx.ReadCommitted
+	case pgx.ReadCommitted, pgx.RepeatableRead, pgx.Serializable:
+	default:
+		return c, fmt.Errorf("txstore: Config.IsoLevel %q is none of read committed, repeatable read, serializable", c.IsoLevel)
+	}
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{"AcquireTimeout", &c.AcquireTimeout, defaultAcquireTimeout},
+		{"ReserveTimeout", &c.ReserveTimeout, defaultReserveTimeout},
+		{"CommitTimeout", &c.CommitTimeout, defaultCommitTimeout},
+		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout},
+		{"PollInterval", &c.PollInterval, defaultPollInterval},
+	} {
+		if *d.value < 0 {
+			return c, fmt.Errorf("txstore: Config.%s is %v: it must not be negative", d.name, *d.value)
+		}
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	if c.OnError == nil {
+		c.OnError = func(error) {}
+	}
+	c.DisableListen = c.DisableListen || c.DisableLocks
+	if c.ListenConn != nil {
+		c.ListenConn = c.ListenConn.Copy()
+	}
+	return c, nil
+}

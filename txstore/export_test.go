@@ -1,0 +1,29 @@
+package txstore
+
+// The wire format, for tests that look at it from outside.
+const (
+	KeyClass    = keyClass
+	WaitClass   = waitClass
+	WakeChannel = wakeChannel
+)
+
+// KeyNumber is h of key in the records table with that oid.
+func KeyNumber(oid uint32, key string) int32 { return (&table{oid: oid}).hash(key) }
+
+// Followers returns how many have joined the flight of key behind its leader.
+func Followers(s *Store, key string) int {
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	if f := s.flights.byKey[key]; f != nil {
+		return f.followers
+	}
+	return 0
+}
+
+// FillListener registers as many numbers as a Store may, and returns when the
+// bound is reached.
+func FillListener(s *Store) {
+	for h := range int32(maxRegistered) {
+		s.listener.register(h)
+	}
+}

@@ -1,0 +1,267 @@
+package txstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/wiretap"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// cutter cuts the connection at the nth message that one side sends, counted
+// from its arming on, and once only.
+type cutter struct {
+	mu      sync.Mutex
+	armed   bool
+	from    wiretap.Side
+	left    int
+	verdict wiretap.Verdict
+	hit     bool
+}
+
+func (c *cutter) arm(from wiretap.Side, nth int, verdict wiretap.Verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed, c.hit, c.from, c.left, c.verdict = true, false, from, nth, verdict
+}
+
+// wasHit tells whether the message came, and disarms.
+func (c *cutter) wasHit() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = false
+	return c.hit
+}
+
+func (c *cutter) judge(m wiretap.Message) wiretap.Verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.armed || c.hit || m.From != c.from {
+		return wiretap.Pass
+	}
+	if c.left > 0 {
+		c.left--
+		return wiretap.Pass
+	}
+	c.hit = true
+	return c.verdict
+}
+
+// maxCommitMessages bounds the messages of a commit batch or its answer.
+const maxCommitMessages = 40
+
+// Behaviour 15. The connection is cut at every message of the commit batch and
+// of its answer, before, inside and after it. The client is told the truth.
+func TestTruthWhenTheConnectionIsCutDuringCommit(t *testing.T) {
+	t.Parallel()
+	for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse} {
+		for side, from := range map[string]wiretap.Side{"Request": wiretap.Client, "Answer": wiretap.Server} {
+			for cut, verdict := range map[string]wiretap.Verdict{"Before": wiretap.CutBefore, "Inside": wiretap.CutInside, "After": wiretap.CutAfter} {
+				t.Run(fmt.Sprintf("%s/%s/%s", disposition, side, cut), func(t *testing.T) {
+					t.Parallel()
+					p, proxy := newWorld(t, given{}).tapped(given{Config: txstore.Config{CommitTimeout: patience}})
+					c := &cutter{}
+					proxy.Intercept(c.judge)
+					committed := 0
+					nth := 0
+					for ; nth < maxCommitMessages; nth++ {
+						ok, hit := p.commitCut(fmt.Sprintf("k-%d", nth), disposition, c, from, nth, verdict)
+						if !hit {
+							break
+						}
+						if ok {
+							committed++
+						}
+					}
+					if nth < 5 || nth == maxCommitMessages {
+						t.Errorf("%d messages were cut", nth)
+					}
+					t.Logf("%d messages, %d of them committed", nth, committed)
+					if from == wiretap.Server && committed == 0 {
+						t.Error("the answer was cut, and nothing had been committed: the cut is at the wrong place")
+					}
+				})
+			}
+		}
+	}
+}
+
+// commitCut commits one request under a cut, and compares what the client is
+// told with what the database holds.
+func (w *world) commitCut(key string, disposition idem.Disposition, c *cutter, from wiretap.Side, nth int, verdict wiretap.Verdict) (committed, hit bool) {
+	w.Helper()
+	warm := w.attempt(key + "-warm").mustBeFresh()
+	idem.SetDisposition(warm.ctx, disposition)
+	warm.mustCommit("warm")
+	a := w.attempt(key).mustBeFresh()
+	a.pay()
+	idem.SetDisposition(a.ctx, disposition)
+	c.arm(from, nth, verdict)
+	err := a.commit("paid")
+	hit = c.wasHit()
+	payments, records := w.payments(key), w.records(key)
+	if want := records; payments != want && disposition == idem.CommitAll || payments > 0 && disposition == idem.CommitResponse {
+		w.Fatalf("message %d: %d payments and %d records", nth, payments, records)
+	}
+	var refused *idem.CommitError
+	switch {
+	case err == nil && records != 1:
+		w.Errorf("message %d: told success, %d records", nth, records)
+	case err != nil && records != 0:
+		w.Errorf("message %d: told %v, but it was committed", nth, err)
+	case err != nil && !(errors.As(err, &refused) && refused.Retryable):
+		w.Errorf("message %d: told %v, want a refusal that is worth a retry", nth, err)
+	}
+	if err == nil {
+		w.attempt(key).mustReplay("paid")
+		return true, hit
+	}
+	again := w.attempt(key).mustBeFresh()
+	again.pay()
+	again.mustCommit("again")
+	w.mustHold(key, 1, 1)
+	return false, hit
+}
+
+// isCommit tells whether m asks the server to execute COMMIT.
+func isCommit(m wiretap.Message) bool {
+	return m.From == wiretap.Client && m.Type == 'P' && bytes.Contains(bytes.ToUpper(m.Body), []byte("COMMIT"))
+}
+
+// Behaviour 15. The server cannot be reached after the reply to COMMIT was lost:
+// whether it happened is not known, and nothing else is claimed.
+func TestUnknownWhenNobodyCanBeAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	p, proxy := w.tapped(given{Config: txstore.Config{CommitTimeout: time.Second, AcquireTimeout: 200 * time.Millisecond}})
+	p.attempt("warm").mustBeFresh().mustCommit("warm") // nothing is prepared from now on
+	a := p.attempt("k").mustBeFresh()
+	a.pay()
+	follower := p.attempt("k").start()
+	p.mustFollow("k", 1)
+	proxy.Refuse(true)
+	c := &cutter{}
+	proxy.Intercept(c.judge)
+	c.arm(wiretap.Server, 0, wiretap.CutBefore)
+	begun := time.Now()
+	err := a.commit("paid")
+	if !errors.Is(err, idem.ErrOutcomeUnknown) {
+		t.Errorf("told %v, want ErrOutcomeUnknown", err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("told after %v", took)
+	}
+	proxy.Refuse(false)
+	got := await(t, "the follower", follower)
+	if got.err != nil && !errors.Is(got.err, idem.ErrStoreUnavailable) || got.fresh {
+		t.Errorf("the follower got %s", got.body())
+	}
+	p.attempt("k").mustReplay("paid")
+	w.mustHold("k", 1, 1)
+}
+
+// Behaviour 15. A network that falls silent before the reply to COMMIT.
+func TestSilentNetworkDuringCommit(t *testing.T) {
+	t.Parallel()
+	for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse} {
+		t.Run(disposition.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{})
+			p, silent := w.tapped(given{Config: txstore.Config{CommitTimeout: 2 * time.Second}})
+			warm := p.attempt("warm").mustBeFresh()
+			idem.SetDisposition(warm.ctx, disposition)
+			warm.mustCommit("warm") // nothing is prepared from now on
+			a := p.attempt("k").mustBeFresh()
+			a.pay()
+			idem.SetDisposition(a.ctx, disposition)
+			silent.Silence(wiretap.Server)
+			err := a.commit("paid")
+			if !errors.Is(err, idem.ErrOutcomeUnknown) {
+				t.Errorf("told %v, want ErrOutcomeUnknown", err)
+			}
+			silent.Restore()
+			p.attempt("k").mustReplay("paid")
+			eventually(t, "no connection is lost", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
+		})
+	}
+}
+
+// Behaviour 15. One connection alone falls silent: the others tell, and the
+// silent one is not held for good.
+func TestSilentConnectionDuringCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	p, proxy := w.tapped(given{Config: txstore.Config{CommitTimeout: 2 * time.Second}})
+	p.attempt("warm").mustBeFresh().mustCommit("warm") // nothing is prepared from now on
+	a := p.attempt("k").mustBeFresh()
+	a.pay()
+	stuck := make(chan struct{})
+	var first sync.Once
+	number := -1
+	proxy.Intercept(func(m wiretap.Message) wiretap.Verdict {
+		first.Do(func() { number = m.Conn })
+		if m.Conn == number && m.From == wiretap.Server {
+			<-stuck
+		}
+		return wiretap.Pass
+	})
+	t.Cleanup(func() { close(stuck) })
+	if err := a.commit("paid"); err != nil {
+		t.Errorf("told %v, but it was committed", err)
+	}
+	w.mustHold("k", 1, 1)
+	eventually(t, "the pool has its connection back", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
+}
+
+// Behaviour 15. The server ends the session before it gets the COMMIT, or while
+// it waits in it.
+func TestTerminatedBeforeCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	a := w.attempt("k").mustBeFresh()
+	a.pay()
+	w.exec("SELECT pg_terminate_backend($1)", a.pid())
+	var refused *idem.CommitError
+	if err := a.commit("paid"); !errors.As(err, &refused) || !refused.Retryable {
+		t.Errorf("told %v, want a refusal that is worth a retry", err)
+	}
+	w.mustHold("k", 0, 0)
+	w.attempt("k").mustBeFresh().mustCommit("again")
+}
+
+// pid is of the server process that the attempt's transaction is in.
+func (a *attempt) pid() (pid int) {
+	a.Helper()
+	if err := a.tx().QueryRow(a.ctx, "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		a.Fatal(err)
+	}
+	return pid
+}
+
+// Behaviour 15. A session that is terminated in the middle of its COMMIT, in a
+// deferred trigger.
+func TestTerminatedDuringCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.exec(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$`)
+	w.exec(`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`)
+	a := w.attempt("k").mustBeFresh()
+	a.pay()
+	pid := a.pid()
+	done := make(chan error, 1)
+	go func() { done <- a.commit("paid") }()
+	eventually(t, "the trigger sleeps", func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`, pid) == 1
+	})
+	w.exec("SELECT pg_terminate_backend($1)", pid)
+	var refused *idem.CommitError
+	if err := await(t, "Commit", done); !errors.As(err, &refused) || !refused.Retryable {
+		t.Errorf("told %v, want a refusal that is worth a retry", err)
+	}
+	w.mustHold("k", 0, 0)
+}

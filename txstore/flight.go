@@ -1,0 +1,138 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// flights makes the duplicates of a key in this process share one wait: the
+// first of them leads, the others follow and touch the database only if the
+// leader ends without an answer for them.
+type flights struct {
+	// mu guards byKey and the fields of every flight in it. It is never held
+	// across a wait or a call.
+	mu    sync.Mutex
+	byKey map[string]*flight
+}
+
+// flight is one key's leader and those who follow it.
+type flight struct {
+	key string
+	// seen is closed once the key is known to be in flight: the leader runs its
+	// handler, or has seen somebody else's attempt.
+	seen chan struct{}
+	// done is closed when the flight has ended. What follows is set before.
+	done chan struct{}
+
+	isSeen    bool
+	followers int
+	// hash is the request hash of the attempt that runs here, "" if none does.
+	hash string
+	// cached is what the leader's attempt, or another process's, has committed.
+	cached *idem.Cached
+	// err is what keeps everybody from the store, not the leader alone.
+	err error
+}
+
+// join returns the key's flight, and whether the caller leads it.
+func (fs *flights) join(key string) (f *flight, leads bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f, ok := fs.byKey[key]; ok {
+		f.followers++
+		return f, false
+	}
+	if fs.byKey == nil {
+		fs.byKey = make(map[string]*flight)
+	}
+	f = &flight{key: key, seen: make(chan struct{}), done: make(chan struct{})}
+	fs.byKey[key] = f
+	return f, true
+}
+
+// markSeen tells the followers that the key is in flight; with a hash, that it
+// is so for the leader's own request.
+func (fs *flights) markSeen(f *flight, hash string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.hash = hash
+	if !f.isSeen {
+		f.isSeen = true
+		close(f.seen)
+	}
+}
+
+// end dissolves the flight. With neither a record nor an error its followers
+// try for themselves, and one of them leads the next flight.
+func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.byKey[f.key] != f {
+		return
+	}
+	delete(fs.byKey, f.key)
+	if cached != nil && f.followers > 0 {
+		// Followers copy from it when they come to it, and by then the leader
+		// may have done anything to its own.
+		copied := cached.Clone()
+		f.cached = &copied
+	}
+	f.err = err
+	close(f.done)
+}
+
+// runningHash returns the hash of the attempt that runs in this process.
+func (fs *flights) runningHash(f *flight) string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.hash
+}
+
+// follow waits for the leader. It returns a copy of what was committed; or an
+// error; or neither, and then the caller joins again.
+func (s *Store) follow(ctx context.Context, f *flight, hash string, noWait bool) (*idem.Cached, error) {
+	seen, wasSeen := f.seen, false
+	for {
+		select {
+		case <-f.done:
+			return f.result()
+		case <-seen:
+			seen, wasSeen = nil, true
+			if running := s.flights.runningHash(f); running != "" && running != hash {
+				return nil, idem.ErrHashMismatch
+			}
+			if noWait {
+				return nil, idem.ErrInFlight
+			}
+		case <-ctx.Done():
+			return nil, waitEnded(ctx, wasSeen)
+		case <-s.running.done():
+			return nil, fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
+		}
+	}
+}
+
+// result returns what the flight ended with, as the caller's own copy.
+func (f *flight) result() (*idem.Cached, error) {
+	if f.err != nil || f.cached == nil {
+		return nil, f.err
+	}
+	c := f.cached.Clone()
+	return &c, nil
+}
+
+// waitEnded says what the end of ctx means. Only who has seen the key in flight
+// can speak of it; otherwise the time went by before the store could be asked.
+func waitEnded(ctx context.Context, seen bool) error {
+	switch {
+	case !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return ctx.Err()
+	case seen:
+		return idem.ErrWaitTimeout
+	}
+	return fmt.Errorf("txstore: no answer in time: %w: %w", idem.ErrStoreUnavailable, ctx.Err())
+}

@@ -1,0 +1,177 @@
+package txstore_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// patience bounds every wait for what must happen.
+const patience = 20 * time.Second
+
+// given is what a test wants of its world; the zero value is good for most.
+type given struct {
+	URL    string            // "": a new database with pgidem's tables
+	Mode   pgx.QueryExecMode // 0: pgx's default
+	Conns  int32             // of the Store's pool; 0: 8
+	Config txstore.Config
+	Pool   func(*pgxpool.Config)
+}
+
+// world is a database with a business table, and one process that uses it: a
+// Store on a pool of its own. Its admin pool is for the test to look with.
+type world struct {
+	testing.TB
+	url   string
+	admin *pgxpool.Pool
+	pool  *pgxpool.Pool
+	store *txstore.Store
+
+	mu      sync.Mutex
+	trouble []error // what the Store has told OnError
+}
+
+func newWorld(tb testing.TB, g given) *world {
+	tb.Helper()
+	isNew := g.URL == ""
+	if isNew {
+		g.URL = pgtest.URL(tb)
+	}
+	w := &world{TB: tb, url: g.URL, admin: openPool(tb, given{URL: g.URL, Conns: 4})}
+	if isNew {
+		w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
+	}
+	w.pool = openPool(tb, g)
+	w.open(g.Config)
+	return w
+}
+
+// process is another process on the same database, with options of its own.
+func (w *world) process(g given) *world {
+	w.Helper()
+	if g.URL == "" {
+		g.URL = w.url
+	}
+	return newWorld(w.TB, g)
+}
+
+func openPool(tb testing.TB, g given) *pgxpool.Pool {
+	tb.Helper()
+	return pgtest.Open(tb, g.URL, func(config *pgxpool.Config) {
+		config.MaxConns = 8
+		if g.Conns > 0 {
+			config.MaxConns = g.Conns
+		}
+		if g.Mode != 0 {
+			config.ConnConfig.DefaultQueryExecMode = g.Mode
+		}
+		if g.Pool != nil {
+			g.Pool(config)
+		}
+	})
+}
+
+func (w *world) open(config txstore.Config) {
+	w.Helper()
+	if config.OnError == nil {
+		config.OnError = w.note
+	}
+	if config.CloseTimeout == 0 {
+		config.CloseTimeout = 2 * time.Second // a test that failed half-way
+	}
+	store, err := txstore.New(w.pool, config)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.store = store
+	w.Cleanup(func() {
+		store.Close()
+		if w.Failed() {
+			w.Logf("told to OnError: %v", w.troubles())
+		}
+	})
+}
+
+func (w *world) note(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trouble = append(w.trouble, err)
+}
+
+func (w *world) troubles() []error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]error(nil), w.trouble...)
+}
+
+// exec executes sql beside the Store.
+func (w *world) exec(sql string, args ...any) {
+	w.Helper()
+	if _, err := w.admin.Exec(w.Context(), sql, args...); err != nil {
+		w.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// count returns the one number that sql selects.
+func (w *world) count(sql string, args ...any) (n int) {
+	w.Helper()
+	if err := w.admin.QueryRow(w.Context(), sql, args...).Scan(&n); err != nil {
+		w.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
+func (w *world) payments(key string) int {
+	w.Helper()
+	return w.count(`SELECT count(*) FROM payments WHERE key = $1`, key)
+}
+
+func (w *world) records(key string) int {
+	w.Helper()
+	return w.count(`SELECT count(*) FROM pgidem_records WHERE key = $1 AND status IS NOT NULL`, key)
+}
+
+// mustHold demands how many business rows and records there are of key.
+func (w *world) mustHold(key string, payments, records int) {
+	w.Helper()
+	if p, r := w.payments(key), w.records(key); p != payments || r != records {
+		w.Fatalf("key %q has %d payments and %d records, want %d and %d", key, p, r, payments, records)
+	}
+}
+
+// eventually polls until cond holds.
+func eventually(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(patience)
+	for tick := time.NewTicker(2 * time.Millisecond); !cond(); <-tick.C {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// within returns what call returns, and fails when it takes longer than limit.
+func within[T any](tb testing.TB, limit time.Duration, what string, call func() T) T {
+	tb.Helper()
+	done := make(chan T, 1)
+	go func() { done <- call() }()
+	select {
+	case got := <-done:
+		return got
+	case <-time.After(limit):
+		tb.Fatalf("%s took longer than %v", what, limit)
+		panic("unreachable")
+	}
+}
+
+// execModes are all of pgx's ways to execute a query.
+var execModes = []pgx.QueryExecMode{
+	pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
+	pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+}

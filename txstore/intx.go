@@ -1,0 +1,54 @@
+package txstore
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// TxFromContext returns the transaction that a handler's writes belong in: the
+// one that the store opened for the request, or the one that [WithTx] put in
+// ctx, whichever is nearer. ok is false for a request that bypassed the
+// middleware, as one without a key, and under a lease.
+//
+// The store ends its own transaction: Commit and Rollback on it return an error
+// and have no effect. Begin opens a savepoint, which must be ended before the
+// handler returns. After the request every use of it is [pgx.ErrTxClosed]. Like
+// any pgx.Tx it is for one goroutine at a time.
+func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
+	caller, isCaller := callerTxFrom(ctx)
+	if isCaller && caller.nearest(ctx) {
+		return caller.tx, true
+	}
+	r, ok := idem.Bound(ctx, func(r *reservation) bool { return !r.isEnded() })
+	switch {
+	case ok:
+		return r.tx.handle(), true
+	case isCaller:
+		return caller.tx, true
+	}
+	return nil, false
+}
+
+// InTx runs fn in the transaction of ctx, or, for a request that bypassed the
+// middleware, in one of its own on the Store's pool: the same code serves both.
+//
+// In the transaction of ctx the error of fn is returned and undoes nothing by
+// itself: the handler's answer decides about the writes. A transaction of its
+// own is committed when fn returns nil, rolled back otherwise.
+//
+// A transaction that another Store opened is not joined: it may be in another
+// database.
+func (s *Store) InTx(ctx context.Context, fn func(pgx.Tx) error) error {
+	tx, ok := TxFromContext(ctx)
+	if h, isOurs := tx.(*handle); isOurs && h.outer && h.t.store != s {
+		ok = false
+	}
+	if ok {
+		return fn(tx)
+	}
+	options := pgx.TxOptions{IsoLevel: s.config.IsoLevel, AccessMode: pgx.ReadWrite}
+	return pgx.BeginTxFunc(ctx, s.pool, options, fn)
+}

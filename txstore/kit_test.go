@@ -1,0 +1,89 @@
+package txstore_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/idem/idemtest"
+	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// kitWorlds remembers where each of the kit's stores has its records.
+type kitWorlds struct {
+	mu      sync.Mutex
+	byStore map[idem.Store]*kitWorld
+}
+
+type kitWorld struct {
+	url  string
+	pool *pgxpool.Pool
+}
+
+func (ws *kitWorlds) of(store idem.Store) *kitWorld {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.byStore[store]
+}
+
+// open returns a Store on the database, with a pool of its own.
+func (ws *kitWorlds) open(tb idemtest.TB, url string) idem.Store {
+	tb.Helper()
+	pool, err := pgxpool.New(context.Background(), url)
+	if err != nil {
+		tb.Fatalf("open the pool: %v", err)
+	}
+	tb.Cleanup(pool.Close)
+	store, err := txstore.New(pool, txstore.Config{AcquireTimeout: time.Minute, CloseTimeout: time.Second})
+	if err != nil {
+		tb.Fatalf("New: %v", err)
+	}
+	tb.Cleanup(store.Close)
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.byStore[store] = &kitWorld{url: url, pool: pool}
+	return store
+}
+
+// exec executes sql on a connection that is closed again: the kit counts what is
+// left behind.
+func (ws *kitWorlds) exec(tb idemtest.TB, store idem.Store, sql string, args ...any) {
+	tb.Helper()
+	pool, err := pgxpool.New(context.Background(), ws.of(store).url)
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(context.Background(), sql, args...); err != nil {
+		tb.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	// The server is started here and not by the first case, which would be blamed
+	// for the goroutine that attends it.
+	pgtest.EmptyURL(t)
+	ws := &kitWorlds{byStore: make(map[idem.Store]*kitWorld)}
+	idemtest.Run(t, idemtest.Harness{
+		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, pgtest.URL(tb.(testing.TB))) },
+		Peer:     func(tb idemtest.TB, store idem.Store) idem.Store { return ws.open(tb, ws.of(store).url) },
+		Age: func(tb idemtest.TB, store idem.Store, d time.Duration) {
+			ws.exec(tb, store, `UPDATE pgidem_records SET expires_at = expires_at - $1 * interval '1 microsecond'`, d.Microseconds())
+		},
+		Corrupt: func(tb idemtest.TB, store idem.Store, key string) {
+			ws.exec(tb, store, `UPDATE pgidem_records SET header = '\xff' WHERE key = $1`, key)
+		},
+		Close:        func(_ idemtest.TB, store idem.Store) { store.(*txstore.Store).Close() },
+		Break:        func(_ idemtest.TB, store idem.Store) { ws.of(store).pool.Close() },
+		Attempts:     idemtest.AttemptsRequired,
+		InFlightHash: true,
+		Name:         "txstore",
+	})
+}

@@ -1,0 +1,59 @@
+package txstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// letGo ends the transaction on conn in whatever state it is, and runs the wake
+// check for h: whoever lets go of a key's lock, for whatever reason, tells those
+// who wait for it. A replay and a prober that was only looking held it too.
+//
+// It is one string of the simple protocol. A pgx Batch would first prepare its
+// statements, which fails in an aborted transaction, and the ROLLBACK would
+// never be sent.
+//
+// When it fails the connection is left in a transaction or closed, and giveBack
+// destroys it; the waiters' poll covers what the wake check did not tell.
+func (s *Store) letGo(conn *pgxpool.Conn, h int32) { s.end(conn, s.letGoSQL(h)) }
+
+// rollBack ends a transaction that holds no key's lock.
+func (s *Store) rollBack(conn *pgxpool.Conn) { s.end(conn, "rollback") }
+
+func (s *Store) end(conn *pgxpool.Conn, sql string) {
+	if conn.Conn().IsClosed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.ReserveTimeout)
+	defer cancel()
+	_, err := conn.Conn().PgConn().Exec(ctx, sql).ReadAll()
+	if err != nil {
+		s.config.OnError(fmt.Errorf("txstore: letting a key go: %w", err))
+	}
+}
+
+func (s *Store) letGoSQL(h int32) string {
+	if s.config.DisableLocks {
+		return "rollback"
+	}
+	return fmt.Sprintf("rollback; select pg_catalog.pg_notify('%s', '%d') where not pg_catalog.pg_try_advisory_xact_lock(%d, %d)",
+		wakeChannel, h, waitClass, h)
+}
+
+// giveBack returns conn to the pool, which destroys it unless it is idle and
+// outside a transaction.
+func (s *Store) giveBack(conn *pgxpool.Conn) { conn.Release() }
+
+// closeProbe ends a probe that found no reason to go on. One that did not get the
+// lock lets go of nothing and tells nobody: it would wake its own process's
+// waiter, whose next look would do the same again, without end.
+func (s *Store) closeProbe(p *probe) {
+	if p.locked {
+		s.letGo(p.conn, p.h)
+	} else {
+		s.rollBack(p.conn)
+	}
+	s.giveBack(p.conn)
+}

@@ -1,0 +1,55 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// resolve finds out, on other connections, what became of a COMMIT whose reply
+// is missing, and says that it is unknown when the deadline comes first.
+//
+// Each look is the look of a Reserve, READ COMMITTED and READ WRITE: a standby,
+// or a snapshot from before the COMMIT, must not answer.
+func (s *Store) resolve(ctx context.Context, r *reservation, response idem.Cached, deadline time.Time) outcome {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, s.config.PollInterval) {
+		p, err := s.probe(ctx, r.key, pgx.ReadCommitted, 0)
+		if err == nil {
+			s.closeProbe(p)
+			if out, known := r.verdict(p, response); known {
+				return out
+			}
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return outcome{err: fmt.Errorf("txstore: %w", errors.Join(idem.ErrOutcomeUnknown, err))}
+		}
+	}
+}
+
+// verdict reads from a look what became of r's COMMIT, if it tells.
+func (r *reservation) verdict(p *probe, response idem.Cached) (out outcome, known bool) {
+	switch {
+	case p.found.attemptID == r.attempt.ID() && p.found.cached != nil:
+		// Ours, even if its TTL is over by now.
+		response.StoredAt = p.found.cached.StoredAt
+		return outcome{cached: &response}, true
+	case p.found.completed() != nil:
+		// One key, one record: if this one stands, ours never did.
+		return outcome{err: idem.ErrSuperseded}, true
+	case p.locked && !r.store.config.DisableLocks:
+		// Our transaction held this lock until its end. It has ended, then, and
+		// left no record.
+		return outcome{err: &idem.CommitError{Retryable: true, Err: errors.New("txstore: the connection was lost before COMMIT took effect")}}, true
+	}
+	return out, false
+}

@@ -1,0 +1,152 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// Store keeps idempotency records in PostgreSQL. It is safe for concurrent use,
+// and any number of Stores, in any number of processes, may share one table.
+//
+// How the verbs of [idem.Store] work depends on their context:
+//
+//   - With an attempt, as under [idem.RESTMiddleware]: Reserve opens the
+//     transaction that the handler runs in, Commit commits it together with the
+//     response, Release rolls it back.
+//   - With a transaction of the caller's own (see [WithTx]): they work inside
+//     that transaction and never end it.
+//   - With neither they return [ErrNoTransaction].
+type Store struct {
+	pool     *pgxpool.Pool
+	config   Config
+	table    atomic.Pointer[table]
+	flights  flights
+	listener *listener
+	running  running
+}
+
+var _ idem.Store = (*Store)(nil)
+
+// ErrNoTransaction: a verb was called with neither an attempt nor a transaction
+// in its context.
+var ErrNoTransaction = errors.New("txstore: context has neither an attempt (idem.RESTMiddleware, idem.WithAttempt) nor a transaction (txstore.WithTx)")
+
+// New returns a Store that works on connections of pool, which stays the
+// caller's: close the Store first, then the pool. New connects to nothing and
+// starts nothing.
+func New(pool *pgxpool.Pool, config Config) (*Store, error) {
+	config, err := config.withDefaults(pool)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{pool: pool, config: config}
+	s.listener = newListener(s)
+	return s, nil
+}
+
+// Close makes every later Reserve return [idem.ErrStoreClosed], waits for the
+// attempts that are running, at most Config.CloseTimeout, and ends what the
+// Store has in the background. It may be called more than once.
+//
+// Call it after http.Server.Shutdown, which does not wait for a handler whose
+// HTTP/2 client has gone.
+func (s *Store) Close() {
+	s.running.close(s.config.CloseTimeout)
+	s.listener.close()
+}
+
+// running counts what Close must wait for: attempts, and what goes on in the
+// background after one.
+type running struct {
+	// mu guards all below.
+	mu     sync.Mutex
+	count  int
+	closed chan struct{} // closed by close; made on first use
+	idle   chan struct{} // closed when closed and count is 0
+	shut   bool
+}
+
+// begin counts one in, unless the Store was closed.
+func (r *running) begin() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut {
+		return fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
+	}
+	r.count++
+	return nil
+}
+
+// more counts in something that an attempt, itself counted, leaves behind.
+func (r *running) more() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count++
+}
+
+func (r *running) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count--
+	if r.shut && r.count == 0 {
+		close(r.idle)
+	}
+}
+
+// done returns a channel that is closed when the Store is.
+func (r *running) done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.doneLocked()
+}
+
+func (r *running) doneLocked() chan struct{} {
+	if r.closed == nil {
+		r.closed = make(chan struct{})
+	}
+	return r.closed
+}
+
+func (r *running) close(timeout time.Duration) {
+	r.mu.Lock()
+	if !r.shut {
+		r.shut = true
+		close(r.doneLocked())
+		r.idle = make(chan struct{})
+		if r.count == 0 {
+			close(r.idle)
+		}
+	}
+	idle := r.idle
+	r.mu.Unlock()
+
+	patience := time.NewTimer(timeout)
+	defer patience.Stop()
+	select {
+	case <-idle:
+	case <-patience.C:
+	}
+}
+
+// acquire takes a connection from the pool, within Config.AcquireTimeout. What
+// goes wrong here says nothing about any key.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.AcquireTimeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(ctx)
+	if err == nil {
+		return conn, nil
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, err
+	}
+	return nil, fmt.Errorf("txstore: no connection: %w: %w", idem.ErrStoreUnavailable, err)
+}

@@ -1,0 +1,134 @@
+package txstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgidem/pgidem/db"
+	"github.com/pgidem/pgidem/idem"
+)
+
+// tableName is the records table in the migrations and in the queries.
+const tableName = "pgidem_records"
+
+// The classes of advisory locks and the channel. Like the number h of a key
+// they are a wire format: processes of different versions share a table.
+const (
+	keyClass    = 0x70676964 // held by an attempt, exclusively, until it ends
+	waitClass   = 0x70676977 // held by waiters, shared, on their listener
+	wakeChannel = "pgidem_wake"
+)
+
+// table is the records table as found in the database, and the statements on
+// it. They name it with its schema: a handler's SET LOCAL search_path must not
+// send the record elsewhere.
+type table struct {
+	schema string
+	oid    uint32
+
+	open        string
+	lookup      string
+	insert      string
+	deleteStale string
+	sweep       string
+}
+
+// loadTable returns the records table, which it looks up on first use.
+func (s *Store) loadTable(ctx context.Context, conn *pgx.Conn) (*table, error) {
+	if t := s.table.Load(); t != nil {
+		return t, nil
+	}
+	t, err := findTable(ctx, conn, s.config)
+	if err != nil {
+		return nil, err
+	}
+	s.table.Store(t)
+	return t, nil
+}
+
+// The last column tells whether the server notices in the middle of a statement
+// that its client has gone: not before version 14, and not on every system; where
+// it cannot, the setting is refused.
+const findTableSQL = `
+SELECT
+    n.nspname,
+    c.oid::bigint,
+    pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL
+        AND pg_catalog.version() LIKE '%linux%'
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = pg_catalog.to_regclass($1::text)`
+
+func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, error) {
+	name := pgx.Identifier{tableName}
+	if config.Schema != "" {
+		name = pgx.Identifier{config.Schema, tableName}
+	}
+	t := &table{}
+	var (
+		oid           int64
+		checkInterval bool
+	)
+	err := conn.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errTableMissing(name.Sanitize())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("txstore: looking for the records table: %w", err)
+	}
+	t.oid = uint32(oid) //nolint:gosec // an oid has 32 bits
+	t.open = openSQL(!config.DisableLocks, checkInterval)
+	t.qualify(pgx.Identifier{t.schema, tableName}.Sanitize())
+	return t, nil
+}
+
+func errTableMissing(name string) error {
+	return fmt.Errorf("txstore: %w: table %s does not exist: run the migrations (migrations.Up) or set Config.Schema", idem.ErrStoreUnavailable, name)
+}
+
+// qualify writes the statements with the table's full name.
+func (t *table) qualify(name string) {
+	replace := func(sql string) string { return strings.ReplaceAll(sql, tableName, name) }
+	t.lookup = replace(db.RecordLookup)
+	t.insert = replace(db.RecordInsert)
+	t.deleteStale = replace(db.RecordDeleteStale)
+	t.sweep = replace(db.RecordSweep)
+}
+
+// hash returns h, the number under which a key is locked and waited for. The
+// table's oid is part of it: two services with tables in one database, one
+// calling the other with the same key, must not wait for each other.
+func (t *table) hash(key string) int32 {
+	b := make([]byte, 0, 64)
+	b = strconv.AppendUint(b, uint64(t.oid), 10)
+	b = append(b, 0)
+	b = append(b, key...)
+	sum := sha256.Sum256(b)
+	return int32(binary.BigEndian.Uint32(sum[:4])) //nolint:gosec // the same 32 bits
+}
+
+// ownConflict tells whether err is a unique violation of the records table's
+// own key: another attempt's record stands there. A user's constraint, whatever
+// its name, is not ours.
+func (t *table) ownConflict(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "23505" &&
+		pgErr.SchemaName == t.schema && pgErr.TableName == tableName &&
+		pgErr.ConstraintName == tableName+"_pkey"
+}
+
+// guarded tells whether err is the record's guard: the transaction that it was
+// to be inserted in is not the one that Reserve has seen.
+func (t *table) guarded(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "23502" &&
+		pgErr.SchemaName == t.schema && pgErr.TableName == tableName && pgErr.ColumnName == "attempt_id"
+}

@@ -1,0 +1,234 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// errStoreEnds is what a handler hears that tries to end the store's
+// transaction.
+var errStoreEnds = errors.New("txstore: this transaction is committed or rolled back by the store when the handler has returned: answer with an error status or call idem.SetDisposition to undo its writes")
+
+// transaction is what the handles that a handler holds have in common. Once it
+// is closed each of them answers pgx.ErrTxClosed: the connection may be running
+// the next customer's transaction by then.
+type transaction struct {
+	store *Store
+	conn  *pgx.Conn
+
+	// mu guards what follows, and is held during each call on the connection:
+	// who holds it with closed set knows that no call of the handler is under
+	// way and none will begin.
+	mu     sync.Mutex
+	inner  pgx.Tx
+	closed bool
+	// savepoints are the handles of the open savepoints, outermost first.
+	savepoints []*handle
+	// largeObjects tells whether somebody holds pgx's own handle.
+	largeObjects bool
+	// conflict is the first error of class 40 since the transaction last was in
+	// a good state.
+	conflict error
+}
+
+func newTransaction(s *Store, p *probe) *transaction {
+	return &transaction{store: s, conn: p.conn.Conn(), inner: p.tx}
+}
+
+// handle returns the handler's view of the whole transaction.
+func (t *transaction) handle() *handle { return &handle{t: t, tx: t.inner, outer: true} }
+
+// close takes the transaction from the handler.
+func (t *transaction) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
+// disarm closes pgx's own handle, which only large objects hold. It is called
+// between the transaction's end and the connection's return to the pool: a
+// commit on a cancelled context sends nothing then, and leaves the connection
+// alone because that is outside a transaction.
+func (t *transaction) disarm() {
+	if !t.largeObjects {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = t.inner.Commit(ctx)
+}
+
+// note remembers what matters of a call's outcome. The caller holds mu.
+func (t *transaction) note(err error) {
+	if t.conflict == nil && isConflict(err) {
+		t.conflict = err
+	}
+}
+
+// enter begins a call on the connection; leave ends it.
+func (t *transaction) enter() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return pgx.ErrTxClosed
+	}
+	if t.conn.PgConn().TxStatus() == 'T' {
+		// Rolled back to a savepoint since, by handle or by hand.
+		t.conflict = nil
+	}
+	return nil
+}
+
+func (t *transaction) leave(err error) {
+	t.note(err)
+	t.mu.Unlock()
+}
+
+// noteLater is note for results that are read after their call.
+func (t *transaction) noteLater(err error) {
+	if !isConflict(err) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.note(err)
+}
+
+// handle is the pgx.Tx that a handler gets: for the whole transaction, or for a
+// savepoint in it.
+//
+// What cannot be fenced is Conn: who keeps the *pgx.Conn beyond the request
+// holds the next request's connection.
+type handle struct {
+	t     *transaction
+	tx    pgx.Tx
+	outer bool
+	ended bool // a savepoint that was released or rolled back; guarded by t.mu
+}
+
+var _ pgx.Tx = (*handle)(nil)
+
+func (h *handle) enter() error {
+	if err := h.t.enter(); err != nil {
+		return err
+	}
+	if h.ended {
+		h.t.mu.Unlock()
+		return pgx.ErrTxClosed
+	}
+	return nil
+}
+
+// Begin opens a savepoint.
+func (h *handle) Begin(ctx context.Context) (pgx.Tx, error) {
+	if err := h.enter(); err != nil {
+		return nil, err
+	}
+	tx, err := h.tx.Begin(ctx)
+	defer func() { h.t.leave(err) }()
+	if err != nil {
+		return nil, err
+	}
+	savepoint := &handle{t: h.t, tx: tx}
+	h.t.savepoints = append(h.t.savepoints, savepoint)
+	return savepoint, nil
+}
+
+// Commit releases a savepoint. On the whole transaction it is refused.
+func (h *handle) Commit(ctx context.Context) error { return h.end(ctx, pgx.Tx.Commit) }
+
+// Rollback rolls back to a savepoint. On the whole transaction it is refused
+// and has no effect, so that a deferred one does no harm.
+func (h *handle) Rollback(ctx context.Context) error { return h.end(ctx, pgx.Tx.Rollback) }
+
+func (h *handle) end(ctx context.Context, end func(pgx.Tx, context.Context) error) (err error) {
+	if err := h.enter(); err != nil {
+		return err
+	}
+	defer func() { h.t.leave(err) }()
+	if h.outer {
+		return errStoreEnds
+	}
+	err = end(h.tx, ctx)
+	h.t.dropSavepoint(h)
+	return err
+}
+
+// dropSavepoint forgets a savepoint and those inside it, which end with it.
+func (t *transaction) dropSavepoint(h *handle) {
+	for i, s := range t.savepoints {
+		if s != h {
+			continue
+		}
+		for _, inside := range t.savepoints[i:] {
+			inside.ended = true
+		}
+		t.savepoints = t.savepoints[:i]
+		return
+	}
+}
+
+func (h *handle) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	if err := h.enter(); err != nil {
+		return tag, err
+	}
+	defer func() { h.t.leave(err) }()
+	return h.tx.Exec(ctx, sql, args...)
+}
+
+func (h *handle) Query(ctx context.Context, sql string, args ...any) (rows pgx.Rows, err error) {
+	if err := h.enter(); err != nil {
+		return failed(err).Query()
+	}
+	defer func() { h.t.leave(err) }()
+	rows, err = h.tx.Query(ctx, sql, args...)
+	return &notedRows{Rows: rows, t: h.t}, err
+}
+
+func (h *handle) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if err := h.enter(); err != nil {
+		return failed(err).QueryRow()
+	}
+	defer h.t.leave(nil)
+	return notedRow{Row: h.tx.QueryRow(ctx, sql, args...), t: h.t}
+}
+
+func (h *handle) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	if err := h.enter(); err != nil {
+		return pgx.FailedBatchResults(b, err)
+	}
+	defer h.t.leave(nil)
+	return &notedBatch{BatchResults: h.tx.SendBatch(ctx, b), t: h.t}
+}
+
+func (h *handle) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (n int64, err error) {
+	if err := h.enter(); err != nil {
+		return 0, err
+	}
+	defer func() { h.t.leave(err) }()
+	return h.tx.CopyFrom(ctx, table, columns, rows)
+}
+
+func (h *handle) Prepare(ctx context.Context, name, sql string) (sd *pgconn.StatementDescription, err error) {
+	if err := h.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { h.t.leave(err) }()
+	return h.tx.Prepare(ctx, name, sql)
+}
+
+// LargeObjects returns a handle that is closed with the transaction.
+func (h *handle) LargeObjects() pgx.LargeObjects {
+	h.t.mu.Lock()
+	defer h.t.mu.Unlock()
+	h.t.largeObjects = true
+	return h.tx.LargeObjects()
+}
+
+// Conn returns the connection itself, past every guard of the transaction: it
+// must not be used after the handler has returned, nor to end the transaction.
+func (h *handle) Conn() *pgx.Conn { return h.tx.Conn() }
