@@ -55,7 +55,7 @@ func TestAbandonedHandler(t *testing.T) {
 	var runs atomic.Int64
 	leave, left := make(chan bool), make(chan error, 3)
 	abandoned := make(chan bool, 1)
-	store := hookedStore{Store: newMemory(t), release: func(ctx context.Context) error {
+	store := hookedStore{Store: transactionalStore{newMemory(t)}, release: func(ctx context.Context) error {
 		a, _ := idem.AttemptFromContext(ctx)
 		abandoned <- a.Abandoned()
 		return nil
@@ -89,6 +89,57 @@ func TestAbandonedHandler(t *testing.T) {
 		if err := receive(t, "the end of the first handler", left); !errors.Is(err, http.ErrHandlerTimeout) {
 			t.Errorf("late use of the writer: %v", err)
 		}
+	}
+}
+
+// Without a transaction, what an abandoned handler does takes effect. Its key is
+// not given to a retry, and the response that it gives in the end is recorded.
+func TestAbandonedHandlerIsRecordedWithoutATransaction(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	var seen events
+	leave := make(chan bool)
+	cfg := idem.Config{Store: newMemory(t), MaxHandlerTime: 20 * time.Millisecond, Observer: seen.observe}
+	srv := serve(t, cfg, func(w http.ResponseWriter, r *http.Request) {
+		l.runs.Add(1)
+		<-leave
+		l.insert(r.Context())
+		w.WriteHeader(103)
+		w.WriteHeader(201)
+		io.WriteString(w, "done after all") //nolint:errcheck // recorded
+	})
+	if a := send(t, srv, request{key: "k"}); a.status != 503 || a.problem(t) != "handler-timeout" {
+		t.Errorf("answer %+v", a)
+	}
+	done := make(chan answer)
+	go func() { done <- send(t, srv, request{key: "k"}) }()
+	close(leave)
+	if a := receive(t, "the retry's answer", done); a.status != 201 || a.body != "done after all" || !a.replayed() {
+		t.Errorf("retry %+v", a)
+	}
+	if l.runs.Load() != 1 || l.rows.Load() != 1 {
+		t.Errorf("%d runs, %d rows", l.runs.Load(), l.rows.Load())
+	}
+	events := seen.wait(t, 3)
+	if events[0].Outcome != "handler-timeout" {
+		t.Errorf("first event %+v", events[0])
+	}
+}
+
+// A lost lease cancels the handler and is its context's cause.
+func TestLostLeaseCancelsTheHandler(t *testing.T) {
+	t.Parallel()
+	var cause error
+	store := hookedStore{Store: newMemory(t), commit: func(context.Context) error { return idem.ErrLeaseLost }}
+	srv := serve(t, idem.Config{Store: store}, func(w http.ResponseWriter, r *http.Request) {
+		attempt, _ := idem.AttemptFromContext(r.Context())
+		attempt.LoseLease()
+		<-r.Context().Done()
+		cause = context.Cause(r.Context())
+		w.WriteHeader(500)
+	})
+	if a := send(t, srv, request{key: "k"}); a.status != 500 || !errors.Is(cause, idem.ErrLeaseLost) {
+		t.Errorf("answer %+v, cause %v", a, cause)
 	}
 }
 

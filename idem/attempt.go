@@ -33,6 +33,8 @@ type Attempt struct {
 	transactional bool
 	abandoned     bool
 	runAgain      bool
+	leaseLost     bool
+	cancelHandler context.CancelCauseFunc // nil while no handler runs
 }
 
 // AttemptConfig is what the caller of Reserve tells the Store.
@@ -169,6 +171,31 @@ func (a *Attempt) Abandoned() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.abandoned
+}
+
+// LoseLease is called by a Store when the attempt's reservation ran out or was
+// taken over: it cancels the context of the handler with [ErrLeaseLost] as its
+// cause.
+func (a *Attempt) LoseLease() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.leaseLost = true
+	if a.cancelHandler != nil {
+		a.cancelHandler(ErrLeaseLost)
+	}
+}
+
+// handlerContext returns a context for the handler that ends when the lease is
+// lost, even if that was before.
+func (a *Attempt) handlerContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cancelHandler = cancel
+	if a.leaseLost {
+		cancel(ErrLeaseLost)
+	}
+	return ctx, func() { cancel(context.Canceled) }
 }
 
 // RequestRunAgain is called by a Store in Commit or Release when it has undone

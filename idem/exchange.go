@@ -118,19 +118,24 @@ func removeUploads(r *http.Request) {
 	}
 }
 
-// end takes the response out of the handler's hands.
-func (x *exchange) end() {
+// end takes the response out of the handler's hands; or only the client, if the
+// handler goes on for the record alone.
+func (x *exchange) end(goesOn bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended = true
-	if x.rec != nil {
+	switch {
+	case x.rec == nil:
+	case goesOn:
+		x.rec.detach()
+	default:
 		x.rec.end()
 	}
 }
 
 // answer sends the one answer of the request and tells the observer.
 func (x *exchange) answer(done executed, err error) {
-	x.end()
+	x.end(done.goesOn)
 	if err == nil && done.outcome == OutcomeReplayed && !sendable(done.response.Status) {
 		err = fmt.Errorf("%w: status %d", ErrRecordUnreadable, done.response.Status)
 	}

@@ -54,6 +54,7 @@ type executed struct {
 	outcome  Outcome
 	runs     int
 	reserve  time.Duration
+	goesOn   bool  // its handler was abandoned, and is recorded when it returns
 	err      error // what the observer should know beside the outcome
 }
 
@@ -156,10 +157,18 @@ func (e *execution) replay(done executed, existing *Cached) (executed, error) {
 // the victim of a conflict, so that it may be run again; a handler that
 // panicked or ran out of time is not.
 func (e *execution) runAndCommit(ctx context.Context, attempt *Attempt, done *executed) (again bool, err error) {
-	response, err := e.call(ctx, attempt)
+	handler := e.start(ctx, attempt)
+	response, err := e.await(handler, attempt)
 	// From here on nothing may depend on the client's patience.
 	ctx = context.WithoutCancel(ctx)
-	if err != nil {
+	switch {
+	case err != nil && attempt.Abandoned() && !attempt.Transactional():
+		// What it has done cannot be undone, so its key is not given to a retry:
+		// whatever it says when it comes back is recorded.
+		done.goesOn = true
+		go e.settleLate(ctx, attempt, handler)
+		return false, err
+	case err != nil:
 		return false, errors.Join(err, e.store.Release(ctx, e.key))
 	}
 	done.response = response
@@ -235,54 +244,91 @@ type handlerPanic struct {
 
 func (p *handlerPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
 
-// call runs the handler in a goroutine of its own, so that one which does not
-// heed its context holds neither its client nor its key.
-func (e *execution) call(ctx context.Context, attempt *Attempt) (Cached, error) {
+// handlerRun is a handler in a goroutine of its own, so that one which does not
+// heed its context holds neither its client nor, in a transaction, its key.
+type handlerRun struct {
+	ctx   context.Context
+	ended chan handlerEnd
+}
+
+type handlerEnd struct {
+	response Cached
+	late     error // why the context had ended when the handler returned
+	panicked *handlerPanic
+}
+
+// start begins to run the handler. Its context ends with the handler.
+func (e *execution) start(ctx context.Context, attempt *Attempt) *handlerRun {
 	if !e.cancelOnDisconnect {
 		ctx = context.WithoutCancel(ctx)
 	}
+	ctx, cancelCause := attempt.handlerContext(ctx)
+	cancel := cancelCause
 	if limit := e.attempt.MaxHandlerTime; limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, ErrHandlerTimeout)
-		defer cancel()
+		var cancelLimit context.CancelFunc
+		ctx, cancelLimit = context.WithTimeoutCause(ctx, limit, ErrHandlerTimeout)
+		cancel = func() { cancelLimit(); cancelCause() }
 	}
-	type end struct {
-		response Cached
-		late     error // why the context had ended when the handler returned
-		panicked *handlerPanic
-	}
-	ended := make(chan end, 1)
+	h := &handlerRun{ctx: ctx, ended: make(chan handlerEnd, 1)}
 	go func() {
-		var out end
-		returned := false
-		defer func() {
-			if !returned {
-				// nil after runtime.Goexit, which ends the request like a panic.
-				out.panicked = &handlerPanic{value: recover(), stack: debug.Stack()}
-			}
-			ended <- out
-		}()
-		out.response = e.run(ctx)
-		out.late = context.Cause(ctx)
-		returned = true
+		defer cancel()
+		e.runHandler(h)
 	}()
-	var out end
+	return h
+}
+
+// runHandler tells h.ended however the handler ends: also after a panic, and
+// after runtime.Goexit, which is passed on like one and has no value.
+func (e *execution) runHandler(h *handlerRun) {
+	var out handlerEnd
+	returned := false
+	defer func() {
+		if !returned {
+			out.panicked = &handlerPanic{value: recover(), stack: debug.Stack()}
+		}
+		h.ended <- out
+	}()
+	out.response = e.run(h.ctx)
+	out.late = context.Cause(h.ctx)
+	returned = true
+}
+
+// await waits for the handler, and when its context has ended a little longer.
+func (e *execution) await(h *handlerRun, attempt *Attempt) (Cached, error) {
+	var out handlerEnd
 	select {
-	case out = <-ended:
-	case <-ctx.Done():
+	case out = <-h.ended:
+	case <-h.ctx.Done():
 		select {
-		case out = <-ended:
+		case out = <-h.ended:
 		case <-time.After(handlerGrace):
 			attempt.Abandon()
-			return Cached{}, context.Cause(ctx)
+			return Cached{}, context.Cause(h.ctx)
 		}
 	}
-	if out.panicked != nil {
+	switch {
+	case out.panicked != nil:
 		return Cached{}, out.panicked
+	case out.late != nil && attempt.Transactional():
+		// A handler that returned after its time said it too late, whichever of
+		// the two this goroutine noticed first. Its writes are undone.
+		return Cached{}, out.late
 	}
-	// A handler that returned after its time said it too late, whichever of
-	// the two this goroutine noticed first.
-	return out.response, out.late
+	return out.response, nil
+}
+
+// settleLate ends the attempt of an abandoned handler when that one returns.
+func (e *execution) settleLate(ctx context.Context, attempt *Attempt, h *handlerRun) {
+	out := <-h.ended
+	if out.panicked != nil || out.response.Status == 0 {
+		e.late(OutcomeDiscarded, errors.Join(out.late, e.store.Release(ctx, e.key)))
+		return
+	}
+	var done executed
+	err := e.settle(ctx, attempt, out.response, &done)
+	if done.outcome != OutcomeNotRecorded { // or else the Commit goes on, and tells
+		e.late(done.outcome, errors.Join(err, done.err))
+	}
 }
 
 // pause keeps the victims of one conflict from meeting again at once.

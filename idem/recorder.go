@@ -34,6 +34,8 @@ type recorder struct {
 	// abandoned may go on writing while its request is answered.
 	mu          sync.Mutex
 	ended       bool
+	detached    bool        // the request was answered; outer is not ours any more
+	base        http.Header // what outer middlewares have set
 	status      int
 	sent        http.Header // header at the moment of WriteHeader
 	trailers    http.Header
@@ -42,11 +44,11 @@ type recorder struct {
 }
 
 func newRecorder(outer http.ResponseWriter, method string) *recorder {
-	header := make(http.Header)
-	if base := outer.Header(); len(base) > 0 {
+	header, base := make(http.Header), outer.Header()
+	if len(base) > 0 {
 		header = base.Clone()
 	}
-	return &recorder{outer: outer, method: method, header: header}
+	return &recorder{outer: outer, method: method, header: header, base: base}
 }
 
 // Header returns the header map of the response, which begins as a copy of what
@@ -78,6 +80,9 @@ func (rec *recorder) writeHeader(status int) {
 // inform sends an informational response with the header as it is now, and
 // leaves the outer header map as it was.
 func (rec *recorder) inform(status int) {
+	if rec.detached {
+		return
+	}
 	outer := rec.outer.Header()
 	before := maps.Clone(outer)
 	replaceHeader(outer, rec.header.Clone())
@@ -152,7 +157,7 @@ func (rec *recorder) EnableFullDuplex() error {
 func (rec *recorder) control(do func(*http.ResponseController) error) error {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	if rec.ended {
+	if rec.ended || rec.detached {
 		return errEnded
 	}
 	return do(http.NewResponseController(rec.outer))
@@ -174,7 +179,7 @@ func (rec *recorder) finish(decide func(status int, header http.Header) Disposit
 	sniffContentType(rec.sent, rec.status, rec.body)
 	rec.trailers = trailersOf(rec.sent, rec.header)
 	rec.disposition = decide(rec.status, rec.sent)
-	return Cached{Status: rec.status, Header: storedHeader(rec.outer.Header(), rec.sent), Body: rec.body}
+	return Cached{Status: rec.status, Header: storedHeader(rec.base, rec.sent), Body: rec.body}
 }
 
 // end makes everything that the handler still does to the response fail.
@@ -182,6 +187,15 @@ func (rec *recorder) end() {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.ended = true
+}
+
+// detach parts the recorder from the request, which is answered without it. The
+// handler goes on, and its response is kept.
+func (rec *recorder) detach() {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.detached = true
+	rec.base = rec.base.Clone()
 }
 
 // deliver sends the finished response with all its headers. Those that the
