@@ -104,6 +104,66 @@ func (q *Queries) RecordInsert(ctx context.Context, arg RecordInsertParams) (int
 	return stored_at, err
 }
 
+const RecordInsertHeld = `-- name: RecordInsertHeld :execrows
+INSERT INTO pgidem_records (
+    attempt_id,
+    stored_at,
+    expires_at,
+    status,
+    format,
+    key,
+    request_hash,
+    header,
+    body
+)
+SELECT
+    $1::uuid,
+    clock_timestamp(),
+    clock_timestamp() + $2::bigint * interval '1 microsecond',
+    $3::integer,
+    $4::smallint,
+    $5::text,
+    $6::text,
+    $7::bytea,
+    $8::bytea
+WHERE strpos(current_setting('pgidem.held', true), $9::text) > 0
+`
+
+type RecordInsertHeldParams struct {
+	AttemptID     pgtype.UUID
+	TtlUs         int64
+	Status        int32
+	Format        int16
+	Key           string
+	RequestHash   string
+	Header        []byte
+	Body          []byte
+	AttemptIDText string
+}
+
+// RecordInsertHeld records a response in the transaction of a caller, if the
+// reservation is still held there: a setting of that transaction says so, which
+// ends with it and is undone with a savepoint.
+// Lock: as RecordInsert.
+// Index: pgidem_records_pkey makes the record unique.
+func (q *Queries) RecordInsertHeld(ctx context.Context, arg RecordInsertHeldParams) (int64, error) {
+	result, err := q.db.Exec(ctx, RecordInsertHeld,
+		arg.AttemptID,
+		arg.TtlUs,
+		arg.Status,
+		arg.Format,
+		arg.Key,
+		arg.RequestHash,
+		arg.Header,
+		arg.Body,
+		arg.AttemptIDText,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const RecordLookup = `-- name: RecordLookup :one
 SELECT
     attempt_id::text AS attempt_id,
@@ -114,7 +174,7 @@ SELECT
     body,
     COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
     (COALESCE(expires_at, leased_until) > clock_timestamp())::boolean AS alive,
-    COALESCE((extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
+    COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
 FROM pgidem_records
 WHERE key = $1::text
 `

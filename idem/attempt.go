@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,7 +53,7 @@ type attemptKey struct{}
 // carries already becomes its enclosing one.
 func WithAttempt(ctx context.Context, config AttemptConfig) (context.Context, *Attempt) {
 	parent, _ := AttemptFromContext(ctx)
-	a := &Attempt{id: newAttemptID(), config: config, parent: parent}
+	a := &Attempt{id: NewAttemptID(), config: config, parent: parent}
 	return context.WithValue(ctx, attemptKey{}, a), a
 }
 
@@ -62,13 +63,12 @@ func AttemptFromContext(ctx context.Context) (*Attempt, bool) {
 	return a, ok
 }
 
-// Bound returns the state that a Store has bound to an attempt in ctx: the
-// first of type T that match accepts, searched from the innermost attempt
-// outwards.
+// Bound returns the state that a Store has bound to an attempt in ctx: of type
+// T, accepted by match, of the innermost attempt that has one, the latest.
 func Bound[T any](ctx context.Context, match func(T) bool) (state T, ok bool) {
 	a, _ := AttemptFromContext(ctx)
 	for ; a != nil; a = a.parent {
-		for _, s := range a.snapshot() {
+		for _, s := range slices.Backward(a.snapshot()) {
 			if t, ok := s.(T); ok && match(t) {
 				return t, true
 			}
@@ -77,8 +77,9 @@ func Bound[T any](ctx context.Context, match func(T) bool) (state T, ok bool) {
 	return state, false
 }
 
-// newAttemptID returns a random UUID (RFC 9562, version 4).
-func newAttemptID() string {
+// NewAttemptID returns an attempt_id, a random UUID (RFC 9562, version 4), for a
+// Store whose caller has no Attempt in the context.
+func NewAttemptID() string {
 	var b [16]byte
 	rand.Read(b[:]) //nolint:errcheck // never fails: it ends the program instead
 	b[6] = b[6]&0x0f | 0x40

@@ -8,23 +8,35 @@ import (
 	"time"
 )
 
-// observe completes event and tells it. A panic of the observer must not cost
-// the client an answer that was earned already.
-func (x *exchange) observe(ctx context.Context, event Event) {
-	if x.config.Observer == nil {
+// observation is what all events of one request share.
+type observation struct {
+	observer func(context.Context, Event)
+	begun    time.Time
+	key      string
+	inClear  bool
+}
+
+// tell completes event and tells it. A panic of the observer must not cost the
+// client an answer that was earned already.
+func (o observation) tell(ctx context.Context, event Event) {
+	if o.observer == nil {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			slog.ErrorContext(ctx, "idem: Config.Observer panicked", "panic", v)
+			slog.ErrorContext(ctx, "idem: Observer panicked", "panic", v)
 		}
 	}()
-	event.KeyDigest = keyDigest(x.key)
-	if x.config.ObserveKeys {
-		event.Key = x.key
+	event.KeyDigest = keyDigest(o.key)
+	if o.inClear {
+		event.Key = o.key
 	}
-	event.Duration = time.Since(x.begun)
-	x.config.Observer(ctx, event)
+	event.Duration = time.Since(o.begun)
+	o.observer(ctx, event)
+}
+
+func (x *exchange) observe(ctx context.Context, event Event) {
+	observation{x.config.Observer, x.begun, x.key, x.config.ObserveKeys}.tell(ctx, event)
 }
 
 // observeLate tells the end of a Commit that went on after the answer.
@@ -35,6 +47,10 @@ func (x *exchange) observeLate(outcome Outcome, err error) {
 		Runs:    x.runs,
 		Err:     err,
 	})
+}
+
+func (c *call) observe(ctx context.Context, event Event) {
+	observation{c.config.Observer, c.begun, c.key, c.config.ObserveKeys}.tell(ctx, event)
 }
 
 func keyDigest(key string) string {

@@ -13,7 +13,7 @@ SELECT
     body,
     COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
     (COALESCE(expires_at, leased_until) > clock_timestamp())::boolean AS alive,
-    COALESCE((extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
+    COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
 FROM pgidem_records
 WHERE key = sqlc.arg(key)::text;
 
@@ -53,6 +53,35 @@ VALUES (
     sqlc.arg(body)::bytea
 )
 RETURNING (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at;
+
+-- name: RecordInsertHeld :execrows
+-- RecordInsertHeld records a response in the transaction of a caller, if the
+-- reservation is still held there: a setting of that transaction says so, which
+-- ends with it and is undone with a savepoint.
+-- Lock: as RecordInsert.
+-- Index: pgidem_records_pkey makes the record unique.
+INSERT INTO pgidem_records (
+    attempt_id,
+    stored_at,
+    expires_at,
+    status,
+    format,
+    key,
+    request_hash,
+    header,
+    body
+)
+SELECT
+    sqlc.arg(attempt_id)::uuid,
+    clock_timestamp(),
+    clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
+    sqlc.arg(status)::integer,
+    sqlc.arg(format)::smallint,
+    sqlc.arg(key)::text,
+    sqlc.arg(request_hash)::text,
+    sqlc.arg(header)::bytea,
+    sqlc.arg(body)::bytea
+WHERE strpos(current_setting('pgidem.held', true), sqlc.arg(attempt_id_text)::text) > 0;
 
 -- name: RecordDeleteStale :execrows
 -- RecordDeleteStale makes room for a new record in the place of the stale one

@@ -20,7 +20,7 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 	}
 	r, ok := s.bound(ctx, key)
 	if !ok {
-		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
+		return s.leased.Commit(ctx, key, requestHash, response)
 	}
 	return r.commit(context.WithoutCancel(ctx), requestHash, response)
 }
@@ -53,30 +53,26 @@ func (r *reservation) commit(ctx context.Context, hash string, response idem.Cac
 func (r *reservation) usable() error {
 	pg := r.tx.conn.PgConn()
 	responseOnly := r.attempt.Disposition() == idem.CommitResponse
+	aborted := pg.TxStatus() == 'E'
 	switch {
 	case r.tx.conn.IsClosed():
 		return &idem.CommitError{Retryable: true, Err: errors.New("txstore: the connection was lost while the handler ran")}
 	case pg.IsBusy():
 		return fmt.Errorf("%w: rows or batch results were left open", idem.ErrTransactionFailed)
-	case pg.TxStatus() == 'I':
+	case r.tx.left || pg.TxStatus() == 'I':
 		return idem.ErrTransactionEnded
+	case aborted && r.tx.conflict != nil:
+		// Whatever the handler made of it.
+		r.attempt.RequestRunAgain()
+		return &idem.CommitError{Retryable: true, Err: r.tx.conflict}
 	case responseOnly:
 		return nil // whatever stands open is rolled back with the writes
-	case pg.TxStatus() == 'E':
-		return r.aborted()
+	case aborted:
+		return fmt.Errorf("%w: a statement failed and the transaction was not rolled back to a savepoint", idem.ErrTransactionFailed)
 	case len(r.tx.savepoints) > 0:
 		return fmt.Errorf("%w: %d savepoints were left open", idem.ErrTransactionFailed, len(r.tx.savepoints))
 	}
 	return nil
-}
-
-// aborted says why a handler's success cannot be committed.
-func (r *reservation) aborted() error {
-	if r.tx.conflict != nil {
-		r.attempt.RequestRunAgain()
-		return &idem.CommitError{Retryable: true, Err: r.tx.conflict}
-	}
-	return fmt.Errorf("%w: a statement failed and the transaction was not rolled back to a savepoint", idem.ErrTransactionFailed)
 }
 
 // outcome is what became of a COMMIT.
@@ -100,13 +96,19 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 	patience := time.NewTimer(r.store.config.CommitTimeout / 2)
 	defer patience.Stop()
 	var out outcome
+	silent := false
 	select {
 	case out = <-sent:
 	case <-patience.C:
-		out.err = errAmbiguous
+		silent, out.err = true, errAmbiguous
 	}
 	if errors.Is(out.err, errAmbiguous) {
 		out = r.store.resolve(ctx, r, response, deadline)
+		if silent && !errors.Is(out.err, idem.ErrOutcomeUnknown) {
+			// The COMMIT is over and its reply is not coming: nothing is left to
+			// wait for on that connection.
+			go r.tx.conn.PgConn().Conn().Close()
+		}
 	}
 	r.store.flights.end(r.flight, out.cached, nil)
 	return out
@@ -119,31 +121,39 @@ var errAmbiguous = errors.New("txstore: no reply to COMMIT")
 func (r *reservation) send(ctx context.Context, response idem.Cached) outcome {
 	defer r.release()
 	responseOnly := r.attempt.Disposition() == idem.CommitResponse
-	if responseOnly && r.tx.conn.PgConn().TxStatus() == 'E' {
-		// The batch would first prepare its statements, which an aborted
-		// transaction refuses.
-		r.store.letGo(r.probe.conn, r.probe.h)
+	var b commitBatch
+	if responseOnly {
+		r.undo(ctx, &b)
 	}
-	tag, storedAt, err := r.sendBatch(ctx, r.newCommitBatch(response, responseOnly))
+	r.queueRecord(&b, response, responseOnly)
+	tag, storedAt, err := r.sendBatch(ctx, &b)
 	switch {
 	case tag == "COMMIT":
 		// The server's word on the COMMIT itself. Whatever an error behind it
 		// says, of the wake check or of the connection, it is done.
 		response.StoredAt = time.UnixMicro(storedAt)
 		return outcome{cached: &response}
-	case err != nil && !isServerRefusal(err):
+	case err != nil && !isServerRefusal(err) && !errors.Is(err, errOtherTransaction):
 		return outcome{err: errors.Join(errAmbiguous, err)}
 	}
 	r.store.letGo(r.probe.conn, r.probe.h)
+	if isStalePlan(err) {
+		r.store.forgetPlans(ctx, r.probe.conn)
+	}
 	if err == nil {
 		return outcome{err: fmt.Errorf("%w: COMMIT was answered %q", idem.ErrTransactionFailed, tag)}
 	}
 	return outcome{err: r.refused(err)}
 }
 
+// errOtherTransaction: the transaction is not the one that Reserve began.
+var errOtherTransaction = errors.New("txstore: another transaction")
+
 // refused translates the server's refusal: nothing was committed.
 func (r *reservation) refused(err error) error {
 	switch {
+	case errors.Is(err, errOtherTransaction):
+		return fmt.Errorf("%w, and began another: its writes cannot be undone", idem.ErrTransactionEnded)
 	case r.probe.table.ownConflict(err):
 		return idem.ErrSuperseded
 	case isConflict(err):
@@ -151,5 +161,5 @@ func (r *reservation) refused(err error) error {
 	case r.probe.table.guarded(err):
 		return fmt.Errorf("%w, and began another", idem.ErrTransactionEnded)
 	}
-	return &idem.CommitError{Retryable: isRetryable(err), Err: err}
+	return &idem.CommitError{Retryable: isRetryable(err) || isStalePlan(err), Err: err}
 }

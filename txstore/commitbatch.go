@@ -2,6 +2,7 @@ package txstore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,21 +16,31 @@ import (
 const wakeSQL = `SELECT pg_catalog.pg_notify('` + wakeChannel + `', ($2::int4)::text)
 WHERE NOT pg_catalog.pg_try_advisory_xact_lock($1::int4, $2::int4)`
 
-// beginResponseSQL begins the transaction of a response whose writes were
-// undone. Nothing but the record is in it, so it needs no stricter isolation.
-const beginResponseSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+// beginSQL begins a transaction with nothing in it but our own row: of a response
+// whose writes were undone, or of a lease. It must see the newest row, whatever
+// the session's default.
+const beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+// sameTransactionSQL fails in any other transaction than the one that began at
+// $1: the writes of that one are committed, and cannot be undone any more.
+const sameTransactionSQL = `SELECT 1 / ((extract(epoch FROM transaction_timestamp()) * 1000000)::bigint = $1::bigint)::int`
+
+// relockSQL takes the key's lock again, which ROLLBACK has released, so that the
+// key stays in flight while the response is committed. Not got, somebody was
+// quick, and the unique key decides between the two.
+const relockSQL = `SELECT pg_catalog.pg_try_advisory_xact_lock($1::int4, $2::int4)`
 
 // commitBatch is the record, the COMMIT and the wake check in one round trip.
 type commitBatch struct {
 	pgx.Batch
-	insertAt, commitAt int // positions of the two results that matter
+	guarded            bool // the first statement is sameTransactionSQL
+	insertAt, commitAt int  // positions of the two results that matter
 }
 
-func (r *reservation) newCommitBatch(response idem.Cached, responseOnly bool) *commitBatch {
-	b, t, started := &commitBatch{}, r.probe.table, r.probe.started
+// queueRecord puts the record, the COMMIT and the wake check into b.
+func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, responseOnly bool) {
+	t, started := r.probe.table, r.probe.started
 	if responseOnly {
-		b.Queue("ROLLBACK")
-		b.Queue(beginResponseSQL)
 		started = 0 // of whatever transaction it is
 	}
 	if stale := r.probe.found.attemptID; stale != "" {
@@ -45,10 +56,35 @@ func (r *reservation) newCommitBatch(response idem.Cached, responseOnly bool) *c
 		r.key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body))
 	b.commitAt = b.Len()
 	b.Queue("COMMIT")
-	if !r.store.config.DisableLocks {
+	if t.locks {
 		b.Queue(wakeSQL, int32(waitClass), r.probe.h)
 	}
-	return b
+}
+
+// undo undoes the handler's writes: in the batch, before the record; or, in an
+// aborted transaction, at once. The batch would first prepare its statements,
+// which an aborted transaction refuses. Nobody is woken yet: for them the key
+// would be fresh.
+func (r *reservation) undo(ctx context.Context, b *commitBatch) {
+	t := r.probe.table
+	if r.tx.conn.PgConn().TxStatus() == 'E' {
+		sql := "rollback; " + beginSQL
+		if t.locks {
+			sql += fmt.Sprintf("; select pg_catalog.pg_try_advisory_xact_lock(%d, %d)", keyClass, r.probe.h)
+		}
+		ctx, cancel := context.WithTimeout(ctx, r.store.config.ReserveTimeout)
+		defer cancel()
+		// When it fails, the batch behind it fails too.
+		_, _ = r.tx.conn.PgConn().Exec(ctx, sql).ReadAll()
+		return
+	}
+	b.guarded = true
+	b.Queue(sameTransactionSQL, r.probe.started)
+	b.Queue("ROLLBACK")
+	b.Queue(beginSQL)
+	if t.locks {
+		b.Queue(relockSQL, int32(keyClass), r.probe.h)
+	}
 }
 
 // notNil makes an empty body empty in the database, and not absent.
@@ -69,6 +105,9 @@ func (r *reservation) sendBatch(ctx context.Context, b *commitBatch) (tag string
 			err = br.QueryRow().Scan(&storedAt)
 		} else {
 			_, err = br.Exec()
+		}
+		if err != nil && i == 0 && b.guarded && sqlState(err) == "22012" {
+			return "", 0, errOtherTransaction
 		}
 		if err != nil {
 			return "", 0, err

@@ -28,6 +28,10 @@ type Config struct {
 	// COMMIT; then it is told that the outcome is unknown. The COMMIT itself is
 	// not cut off. Defaults to 10 seconds.
 	CommitTimeout time.Duration
+	// Lease is how long a reservation under a lease lasts without renewal. It is
+	// renewed at a third of it while the handler runs.
+	// Defaults to 30 seconds.
+	Lease time.Duration
 	// CloseTimeout bounds how long Close waits for running attempts.
 	// Defaults to 30 seconds.
 	CloseTimeout time.Duration
@@ -57,6 +61,7 @@ const (
 	defaultAcquireTimeout = 5 * time.Second
 	defaultReserveTimeout = 5 * time.Second
 	defaultCommitTimeout  = 10 * time.Second
+	defaultLease          = 30 * time.Second
 	defaultCloseTimeout   = 30 * time.Second
 	defaultPollInterval   = 250 * time.Millisecond
 )
@@ -82,6 +87,7 @@ func (c Config) withDefaults(pool *pgxpool.Pool) (Config, error) {
 		{"AcquireTimeout", &c.AcquireTimeout, defaultAcquireTimeout},
 		{"ReserveTimeout", &c.ReserveTimeout, defaultReserveTimeout},
 		{"CommitTimeout", &c.CommitTimeout, defaultCommitTimeout},
+		{"Lease", &c.Lease, defaultLease},
 		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout},
 		{"PollInterval", &c.PollInterval, defaultPollInterval},
 	} {

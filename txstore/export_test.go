@@ -27,3 +27,10 @@ func FillListener(s *Store) {
 		s.listener.register(h)
 	}
 }
+
+// Listening tells whether the listener's goroutine runs.
+func Listening(s *Store) bool {
+	s.listener.mu.Lock()
+	defer s.listener.mu.Unlock()
+	return s.listener.ended != nil
+}

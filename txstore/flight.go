@@ -25,12 +25,15 @@ type flight struct {
 	// seen is closed once the key is known to be in flight: the leader runs its
 	// handler, or has seen somebody else's attempt.
 	seen chan struct{}
+	// runs is closed once the leader runs its handler.
+	runs chan struct{}
 	// done is closed when the flight has ended. What follows is set before.
 	done chan struct{}
 
 	isSeen    bool
 	followers int
-	// hash is the request hash of the attempt that runs here, "" if none does.
+	// hash is the request hash of the attempt that runs here. It is set before
+	// runs is closed.
 	hash string
 	// cached is what the leader's attempt, or another process's, has committed.
 	cached *idem.Cached
@@ -49,21 +52,33 @@ func (fs *flights) join(key string) (f *flight, leads bool) {
 	if fs.byKey == nil {
 		fs.byKey = make(map[string]*flight)
 	}
-	f = &flight{key: key, seen: make(chan struct{}), done: make(chan struct{})}
+	f = &flight{key: key, seen: make(chan struct{}), runs: make(chan struct{}), done: make(chan struct{})}
 	fs.byKey[key] = f
 	return f, true
 }
 
-// markSeen tells the followers that the key is in flight; with a hash, that it
-// is so for the leader's own request.
-func (fs *flights) markSeen(f *flight, hash string) {
+// markSeen tells the followers that the key is in flight.
+func (fs *flights) markSeen(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f.hash = hash
+	f.markSeen()
+}
+
+func (f *flight) markSeen() {
 	if !f.isSeen {
 		f.isSeen = true
 		close(f.seen)
 	}
+}
+
+// markRunning tells them that it is so for the leader's own request, of that
+// hash.
+func (fs *flights) markRunning(f *flight, hash string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.hash = hash
+	f.markSeen()
+	close(f.runs)
 }
 
 // end dissolves the flight. With neither a record nor an error its followers
@@ -85,35 +100,14 @@ func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
 	close(f.done)
 }
 
-// runningHash returns the hash of the attempt that runs in this process.
-func (fs *flights) runningHash(f *flight) string {
+// refusal is the answer for who does not wait.
+func (fs *flights) refusal(f *flight, hash string) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return f.hash
-}
-
-// follow waits for the leader. It returns a copy of what was committed; or an
-// error; or neither, and then the caller joins again.
-func (s *Store) follow(ctx context.Context, f *flight, hash string, noWait bool) (*idem.Cached, error) {
-	seen, wasSeen := f.seen, false
-	for {
-		select {
-		case <-f.done:
-			return f.result()
-		case <-seen:
-			seen, wasSeen = nil, true
-			if running := s.flights.runningHash(f); running != "" && running != hash {
-				return nil, idem.ErrHashMismatch
-			}
-			if noWait {
-				return nil, idem.ErrInFlight
-			}
-		case <-ctx.Done():
-			return nil, waitEnded(ctx, wasSeen)
-		case <-s.running.done():
-			return nil, fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
-		}
+	if f.hash != "" && f.hash != hash {
+		return idem.ErrHashMismatch
 	}
+	return idem.ErrInFlight
 }
 
 // result returns what the flight ended with, as the caller's own copy.

@@ -2,6 +2,7 @@ package txstore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,18 +19,7 @@ import (
 // handler returns. After the request every use of it is [pgx.ErrTxClosed]. Like
 // any pgx.Tx it is for one goroutine at a time.
 func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
-	caller, isCaller := callerTxFrom(ctx)
-	if isCaller && caller.nearest(ctx) {
-		return caller.tx, true
-	}
-	r, ok := idem.Bound(ctx, func(r *reservation) bool { return !r.isEnded() })
-	switch {
-	case ok:
-		return r.tx.handle(), true
-	case isCaller:
-		return caller.tx, true
-	}
-	return nil, false
+	return nearestTx(ctx, func(*reservation) bool { return true })
 }
 
 // InTx runs fn in the transaction of ctx, or, for a request that bypassed the
@@ -39,16 +29,38 @@ func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
 // itself: the handler's answer decides about the writes. A transaction of its
 // own is committed when fn returns nil, rolled back otherwise.
 //
-// A transaction that another Store opened is not joined: it may be in another
+// In a context whose request has ended fn is not run, and the error is
+// [pgx.ErrTxClosed]. A transaction that another Store opened is not joined: it may be in another
 // database.
 func (s *Store) InTx(ctx context.Context, fn func(pgx.Tx) error) error {
-	tx, ok := TxFromContext(ctx)
-	if h, isOurs := tx.(*handle); isOurs && h.outer && h.t.store != s {
-		ok = false
-	}
-	if ok {
+	if tx, ok := s.txFrom(ctx); ok {
 		return fn(tx)
+	}
+	if _, isPast := idem.Bound(ctx, s.owns); isPast {
+		return fmt.Errorf("txstore: InTx after the request's end, use a context of your own: %w", pgx.ErrTxClosed)
 	}
 	options := pgx.TxOptions{IsoLevel: s.config.IsoLevel, AccessMode: pgx.ReadWrite}
 	return pgx.BeginTxFunc(ctx, s.pool, options, fn)
+}
+
+// txFrom is TxFromContext for the transactions of s and of callers.
+func (s *Store) txFrom(ctx context.Context) (pgx.Tx, bool) {
+	return nearestTx(ctx, s.owns)
+}
+
+func (s *Store) owns(r *reservation) bool { return r.store == s }
+
+func nearestTx(ctx context.Context, match func(*reservation) bool) (pgx.Tx, bool) {
+	caller, isCaller := callerTxFrom(ctx)
+	if isCaller && caller.nearest(ctx) {
+		return caller.tx, true
+	}
+	r, ok := idem.Bound(ctx, func(r *reservation) bool { return match(r) && !r.isEnded() })
+	switch {
+	case ok:
+		return r.tx.handle(), true
+	case isCaller:
+		return caller.tx, true
+	}
+	return nil, false
 }

@@ -21,9 +21,16 @@ type kitWorlds struct {
 }
 
 type kitWorld struct {
-	url  string
-	pool *pgxpool.Pool
+	url   string
+	pool  *pgxpool.Pool
+	store *txstore.Store // whose door the kit's store is
 }
+
+// door is one of the ways into a Store.
+type door func(*txstore.Store) idem.Store
+
+func transactional(s *txstore.Store) idem.Store { return s }
+func leased(s *txstore.Store) idem.Store        { return s.Leased() }
 
 func (ws *kitWorlds) of(store idem.Store) *kitWorld {
 	ws.mu.Lock()
@@ -32,7 +39,7 @@ func (ws *kitWorlds) of(store idem.Store) *kitWorld {
 }
 
 // open returns a Store on the database, with a pool of its own.
-func (ws *kitWorlds) open(tb idemtest.TB, url string) idem.Store {
+func (ws *kitWorlds) open(tb idemtest.TB, url string, through door) idem.Store {
 	tb.Helper()
 	pool, err := pgxpool.New(context.Background(), url)
 	if err != nil {
@@ -46,8 +53,9 @@ func (ws *kitWorlds) open(tb idemtest.TB, url string) idem.Store {
 	tb.Cleanup(store.Close)
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.byStore[store] = &kitWorld{url: url, pool: pool}
-	return store
+	opened := through(store)
+	ws.byStore[opened] = &kitWorld{url: url, pool: pool, store: store}
+	return opened
 }
 
 // exec executes sql on a connection that is closed again: the kit counts what is
@@ -67,23 +75,42 @@ func (ws *kitWorlds) exec(tb idemtest.TB, store idem.Store, sql string, args ...
 // Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13.
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	h := kitHarness(t, transactional)
+	h.Attempts = idemtest.AttemptsRequired // without one it is the leased store
+	idemtest.Run(t, h)
+}
+
+// Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13.
+func TestLeasedConformance(t *testing.T) {
+	t.Parallel()
+	h := kitHarness(t, leased)
+	h.Leases = &idemtest.Leases{Duration: kitLease}
+	idemtest.Run(t, h)
+}
+
+// kitLease is renewed while a case looks on.
+const kitLease = 30 * time.Second
+
+func kitHarness(t *testing.T, through door) idemtest.Harness {
+	t.Helper()
 	// The server is started here and not by the first case, which would be blamed
 	// for the goroutine that attends it.
 	pgtest.EmptyURL(t)
 	ws := &kitWorlds{byStore: make(map[idem.Store]*kitWorld)}
-	idemtest.Run(t, idemtest.Harness{
-		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, pgtest.URL(tb.(testing.TB))) },
-		Peer:     func(tb idemtest.TB, store idem.Store) idem.Store { return ws.open(tb, ws.of(store).url) },
+	return idemtest.Harness{
+		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, pgtest.URL(tb.(testing.TB)), through) },
+		Peer:     func(tb idemtest.TB, store idem.Store) idem.Store { return ws.open(tb, ws.of(store).url, through) },
 		Age: func(tb idemtest.TB, store idem.Store, d time.Duration) {
-			ws.exec(tb, store, `UPDATE pgidem_records SET expires_at = expires_at - $1 * interval '1 microsecond'`, d.Microseconds())
+			ws.exec(tb, store, `UPDATE pgidem_records SET
+				expires_at = expires_at - $1 * interval '1 microsecond',
+				leased_until = leased_until - $1 * interval '1 microsecond' `, d.Microseconds())
 		},
 		Corrupt: func(tb idemtest.TB, store idem.Store, key string) {
 			ws.exec(tb, store, `UPDATE pgidem_records SET header = '\xff' WHERE key = $1`, key)
 		},
-		Close:        func(_ idemtest.TB, store idem.Store) { store.(*txstore.Store).Close() },
+		Close:        func(_ idemtest.TB, store idem.Store) { ws.of(store).store.Close() },
 		Break:        func(_ idemtest.TB, store idem.Store) { ws.of(store).pool.Close() },
-		Attempts:     idemtest.AttemptsRequired,
 		InFlightHash: true,
 		Name:         "txstore",
-	})
+	}
 }

@@ -46,14 +46,20 @@ func (s *Store) letGoSQL(h int32) string {
 // outside a transaction.
 func (s *Store) giveBack(conn *pgxpool.Conn) { conn.Release() }
 
-// closeProbe ends a probe that found no reason to go on. One that did not get the
-// lock lets go of nothing and tells nobody: it would wake its own process's
-// waiter, whose next look would do the same again, without end.
+// closeProbe ends a probe that found no reason to go on.
 func (s *Store) closeProbe(p *probe) {
-	if p.locked {
+	s.letGoProbe(p)
+	s.giveBack(p.conn)
+}
+
+// letGoProbe lets go of what a probe holds. One that did not get the lock lets
+// go of nothing, and one that found a live lease was in nobody's way but its
+// own: were they to tell anybody, it would be the waiter of their own process,
+// whose next look would do the same again, without end.
+func (s *Store) letGoProbe(p *probe) {
+	if p.locked && !p.found.leased() {
 		s.letGo(p.conn, p.h)
 	} else {
 		s.rollBack(p.conn)
 	}
-	s.giveBack(p.conn)
 }

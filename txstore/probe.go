@@ -2,16 +2,10 @@ package txstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/pgidem/pgidem/idem"
-	"github.com/pgidem/pgidem/internal/record"
 )
 
 const (
@@ -21,11 +15,6 @@ const (
 	// checkInterval is how often the server looks, while it executes a
 	// statement, whether the client is still there.
 	checkInterval = "1s"
-	// minProbeTime is what a look-up is given even if its caller's deadline is
-	// nearer: cut short, it would cost the connection.
-	minProbeTime = 500 * time.Millisecond
-	// maxProbeTries bounds how often a look-up is repeated on other connections.
-	maxProbeTries = 4
 )
 
 // The first statement of a transaction takes the key's lock, if it is free, and
@@ -80,22 +69,6 @@ type probe struct {
 	found   found
 }
 
-// found is what the look-up says about a key.
-type found struct {
-	attemptID string // of the record or lease; "" if there is none
-	cached    *idem.Cached // nil under a lease
-	alive     bool         // neither is the record expired nor the lease at its end
-	leaseLeft time.Duration
-}
-
-// completed returns the record to replay, nil if there is none.
-func (f found) completed() *idem.Cached {
-	if !f.alive {
-		return nil
-	}
-	return f.cached
-}
-
 // fresh tells whether the key is the prober's. With no lock it is somebody
 // else's, and a live lease is somebody's whoever holds the lock.
 func (p *probe) fresh() bool {
@@ -103,55 +76,29 @@ func (p *probe) fresh() bool {
 }
 
 // probe opens a transaction and looks key up in it: DESIGN's first step, one
-// round trip on a warm connection. Nothing has run when it fails, so it is
-// repeated when the failure says nothing about the key: a plan that went stale,
-// a connection that had died in the pool.
-func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (*probe, error) {
-	var last error
-	for try := 0; try < maxProbeTries; try++ {
-		conn, err := s.acquire(ctx)
-		if err != nil {
-			return nil, err
+// round trip on a warm connection.
+func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (p *probe, err error) {
+	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
+		p = &probe{table: t, h: t.hash(key), conn: conn}
+		ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
+		defer cancel()
+		if err := p.send(ctx, key, iso, maxHandlerTime); err != nil {
+			// The transaction may be open.
+			s.letGoProbe(p)
+			return err
 		}
-		p, err := s.probeOn(ctx, conn, key, iso, maxHandlerTime)
-		if err == nil {
-			return p, nil
-		}
-		lost := conn.Conn().IsClosed()
-		s.giveBack(conn)
-		last = err
-		switch {
-		case errors.Is(err, idem.ErrRecordUnreadable), errors.Is(err, idem.ErrStoreUnavailable):
-			return nil, err
-		case sqlState(err) == "42P01":
-			s.table.Store(nil) // dropped and made again, or never made
-			return nil, errTableMissing(tableName)
-		case ctx.Err() != nil || !lost && !isStalePlan(err):
-			return nil, fmt.Errorf("txstore: reserving: %w: %w", idem.ErrStoreUnavailable, err)
-		}
-	}
-	return nil, fmt.Errorf("txstore: reserving: %w: %w", idem.ErrStoreUnavailable, last)
-}
-
-// probeContext detaches a look-up from its caller's cancellation: cut off
-// between the lock and its answer it would cost the connection, and nobody would
-// wake those who wait for the lock.
-func (s *Store) probeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := s.config.ReserveTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, max(time.Until(deadline), minProbeTime))
-	}
-	return context.WithTimeout(context.WithoutCancel(ctx), limit)
-}
-
-func (s *Store) probeOn(ctx context.Context, conn *pgxpool.Conn, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (*probe, error) {
-	ctx, cancel := s.probeContext(ctx)
-	defer cancel()
-	t, err := s.loadTable(ctx, conn.Conn())
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{table: t, h: t.hash(key), conn: conn}
+	if p.pid != int64(p.conn.Conn().PgConn().PID()) {
+		s.listener.foundPooler()
+	}
+	return p, nil
+}
+
+func (p *probe) send(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) error {
 	idle := int64(0)
 	if maxHandlerTime > 0 {
 		idle = (maxHandlerTime + serverGrace).Milliseconds()
@@ -160,24 +107,16 @@ func (s *Store) probeOn(ctx context.Context, conn *pgxpool.Conn, key string, iso
 	// Always READ WRITE: a standby, or a session whose default is read only,
 	// must refuse here and not at Commit, after the handler has run.
 	b.BeginTx(pgx.TxOptions{IsoLevel: iso, AccessMode: pgx.ReadWrite})
-	b.Queue(t.open, int32(keyClass), p.h, idle)
+	b.Queue(p.table.open, int32(keyClass), p.h, idle)
 	// A statement of its own, after the lock: in one with it, its snapshot could
 	// be older than the lock, and miss a record committed in between.
-	b.Queue(t.lookup, key)
-	br := conn.Conn().SendBatch(ctx, &b)
-	err = p.read(br)
+	b.Queue(p.table.lookup, key)
+	br := p.conn.Conn().SendBatch(ctx, &b)
+	err := p.read(br)
 	if closeErr := br.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		// The transaction may be open and may hold the lock.
-		s.letGo(conn, p.h)
-		return nil, err
-	}
-	if p.pid != int64(conn.Conn().PgConn().PID()) {
-		s.listener.foundPooler()
-	}
-	return p, nil
+	return err
 }
 
 func (p *probe) read(br pgx.BatchResults) error {
@@ -213,37 +152,4 @@ func scanOpen(rows pgx.Rows, p *probe) error {
 	}
 	rows.Close()
 	return rows.Err()
-}
-
-// scanFound reads the look-up's row, if there is one.
-func scanFound(rows pgx.Rows) (f found, err error) {
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			hash                string
-			format              int16
-			status              pgtype.Int4
-			header, body        []byte
-			storedAt, leaseLeft int64
-		)
-		err := rows.Scan(&f.attemptID, &hash, &format, &status, &header, &body,
-			&storedAt, &f.alive, &leaseLeft)
-		if err != nil {
-			return f, err
-		}
-		f.leaseLeft = time.Duration(leaseLeft) * time.Millisecond
-		if !status.Valid {
-			continue
-		}
-		h, err := record.DecodeHeader(int(format), header)
-		if err != nil {
-			return f, fmt.Errorf("txstore: %w: %w", idem.ErrRecordUnreadable, err)
-		}
-		f.cached = &idem.Cached{
-			Status: int(status.Int32), Header: h, Body: body,
-			RequestHash: hash, StoredAt: time.UnixMicro(storedAt),
-		}
-	}
-	rows.Close()
-	return f, rows.Err()
 }

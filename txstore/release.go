@@ -12,11 +12,11 @@ import (
 // its connection is cut then.
 func (s *Store) Release(ctx context.Context, key string) error {
 	if tx, ok := callerTxFrom(ctx); ok {
-		return tx.release(s, key)
+		return tx.release(ctx, s, key)
 	}
 	r, ok := s.bound(ctx, key)
 	if !ok {
-		return nil
+		return s.leased.Release(ctx, key)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

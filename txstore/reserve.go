@@ -2,7 +2,6 @@ package txstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,28 +11,26 @@ import (
 
 // Reserve implements [idem.Store]. With an attempt in ctx a fresh key comes with
 // an open transaction, which ends with Commit or Release. With [WithTx] it never
-// waits: a key in flight is [idem.ErrInFlight].
+// waits: a key in flight is [idem.ErrInFlight]. With neither it takes a lease.
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
-	if err := idem.ValidateKey(key); err != nil {
+	if err := checkReserve(key, ttl); err != nil {
 		return nil, false, err
 	}
-	if ttl <= 0 {
-		return nil, false, fmt.Errorf("txstore: ttl is %v: it must be positive", ttl)
-	}
+	ttl = min(ttl, maxTTL)
 	if tx, ok := callerTxFrom(ctx); ok {
-		return tx.reserve(ctx, s, key, requestHash, ttl)
+		return tx.reserve(ctx, s, key, ttl)
 	}
 	attempt, ok := idem.AttemptFromContext(ctx)
 	if !ok {
-		return nil, false, ErrNoTransaction
+		return s.leased.Reserve(ctx, key, requestHash, ttl)
 	}
-	if r, nested := s.bound(ctx, key); nested && !r.isEnded() {
+	if s.nested(ctx, key) {
 		return nil, false, idem.ErrNested
 	}
 	if err := s.running.begin(); err != nil {
 		return nil, false, err
 	}
-	r := &reservation{store: s, key: key, hash: requestHash, ttl: min(ttl, maxTTL), attempt: attempt}
+	r := &reservation{store: s, key: key, hash: requestHash, ttl: ttl, attempt: attempt}
 	cached, err := r.reserve(ctx)
 	if err != nil || cached != nil {
 		s.running.end()
@@ -46,6 +43,26 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 
 // maxTTL keeps expires_at within what a timestamptz can hold.
 const maxTTL = 200 * 365 * 24 * time.Hour
+
+func checkReserve(key string, ttl time.Duration) error {
+	if err := idem.ValidateKey(key); err != nil {
+		return err
+	}
+	if ttl < time.Microsecond {
+		return fmt.Errorf("txstore: ttl is %v: it must be a microsecond at least", ttl)
+	}
+	return nil
+}
+
+// nested tells whether key is reserved by an attempt that ctx carries: to wait
+// for that would be to wait for oneself.
+func (s *Store) nested(ctx context.Context, key string) bool {
+	if r, ok := s.bound(ctx, key); ok && !r.isEnded() {
+		return true
+	}
+	l, ok := s.boundLease(ctx, key)
+	return ok && !l.isEnded()
+}
 
 // bound returns the reservation of key that the attempts in ctx hold.
 func (s *Store) bound(ctx context.Context, key string) (*reservation, bool) {
@@ -79,82 +96,23 @@ func (r *reservation) isEnded() bool {
 
 // reserve returns the record to replay, or nil when the key is the caller's.
 func (r *reservation) reserve(ctx context.Context) (*idem.Cached, error) {
-	s := r.store
-	for {
-		f, leads := s.flights.join(r.key)
-		if leads {
-			r.flight = f
-			return r.lead(ctx)
-		}
-		cached, err := s.follow(ctx, f, r.hash, r.attempt.NoWait())
-		if cached != nil || err != nil {
-			return cached, err
-		}
-	}
+	k := &seeker{store: r.store, key: r.key, hash: r.hash, noWait: r.attempt.NoWait(), look: r.look}
+	cached, err := k.seek(ctx)
+	r.flight = k.flight
+	return cached, err
 }
 
-// lead asks the database, and waits there as long as another process's attempt
-// is in flight.
-func (r *reservation) lead(ctx context.Context) (cached *idem.Cached, err error) {
-	flights := &r.store.flights
-	var forAll error
-	defer func() {
-		if r.tx == nil {
-			// Also after a panic, or when the leader's own patience or client is
-			// at its end: the followers' are not.
-			flights.end(r.flight, cached, forAll)
-		}
-	}()
-	cached, shared, err := r.search(ctx)
-	if shared {
-		forAll = err
-	}
+// look probes, and keeps the probe's transaction for the handler if the key is
+// fresh.
+func (r *reservation) look(ctx context.Context) (look, error) {
+	p, err := r.store.probe(ctx, r.key, r.store.config.IsoLevel, r.attempt.MaxHandlerTime())
 	if err != nil {
-		return nil, err
+		return look{}, err
 	}
-	if cached != nil {
-		return cached, nil
+	if p.fresh() {
+		r.probe, r.tx = p, newTransaction(r.store, p)
+		return look{fresh: true}, nil
 	}
-	flights.markSeen(r.flight, r.hash)
-	return nil, nil
-}
-
-// search probes until the key is replayed or the caller's. shared tells whether
-// an error concerns everybody who wants the key.
-func (r *reservation) search(ctx context.Context) (cached *idem.Cached, shared bool, err error) {
-	s := r.store
-	var w *wait
-	for {
-		p, err := s.probe(ctx, r.key, s.config.IsoLevel, r.attempt.MaxHandlerTime())
-		switch {
-		case err != nil && w == nil:
-			return nil, ctx.Err() == nil, err
-		case err != nil:
-			// Whether it is still in flight is not known now, but it was, and
-			// the waiter's time is not over: a server that restarts comes back.
-			if cause := w.next(ctx, 0); cause != nil {
-				return nil, false, errors.Join(cause, err)
-			}
-			continue
-		}
-		if p.fresh() {
-			r.probe, r.tx = p, newTransaction(s, p)
-			return nil, false, nil
-		}
-		s.closeProbe(p)
-		if cached := p.found.completed(); cached != nil {
-			return cached, false, nil
-		}
-		s.flights.markSeen(r.flight, "")
-		if r.attempt.NoWait() {
-			return nil, false, idem.ErrInFlight
-		}
-		if w == nil {
-			w = s.newWait(p.h)
-			defer w.stop()
-		}
-		if err := w.next(ctx, p.found.leaseLeft); err != nil {
-			return nil, false, err
-		}
-	}
+	r.store.closeProbe(p)
+	return p.found.look(p.h), nil
 }

@@ -68,3 +68,10 @@ func (b *notedBatch) Close() error {
 func failed(err error) pgx.BatchResults {
 	return pgx.FailedBatchResults(&pgx.Batch{}, err)
 }
+
+// closedTx is a transaction of pgx that was never open.
+func closedTx() pgx.Tx {
+	var b pgx.Batch
+	b.BeginTx(pgx.TxOptions{})
+	return pgx.FailedBatchResults(&b, pgx.ErrTxClosed).(interface{ Tx() pgx.Tx }).Tx()
+}

@@ -46,11 +46,10 @@ func (l *listener) run(ended chan struct{}) {
 		began := time.Now()
 		err := l.session()
 		l.disconnected()
-		done := errors.Is(err, errSessionDone)
-		if !done {
+		if !errors.Is(err, errSessionDone) {
 			l.store.config.OnError(fmt.Errorf("txstore: listening: %w", err))
 		}
-		if l.retire(done) {
+		if l.retire() {
 			return
 		}
 		if time.Since(began) > reconnectMax {
@@ -63,10 +62,10 @@ func (l *listener) run(ended chan struct{}) {
 
 // retire ends the goroutine, in one step with the look that finds nobody
 // waiting: who registers later starts another.
-func (l *listener) retire(done bool) bool {
+func (l *listener) retire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.useless() || done && len(l.wanted) == 0 {
+	if l.useless() || len(l.wanted) == 0 {
 		l.ended = nil
 		return true
 	}

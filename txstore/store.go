@@ -23,7 +23,8 @@ import (
 //     response, Release rolls it back.
 //   - With a transaction of the caller's own (see [WithTx]): they work inside
 //     that transaction and never end it.
-//   - With neither they return [ErrNoTransaction].
+//   - With neither, and always through [Store.Leased]: a reservation is a row of
+//     its own, a lease, committed before Reserve returns.
 type Store struct {
 	pool     *pgxpool.Pool
 	config   Config
@@ -31,13 +32,10 @@ type Store struct {
 	flights  flights
 	listener *listener
 	running  running
+	leased   *leasedStore
 }
 
 var _ idem.Store = (*Store)(nil)
-
-// ErrNoTransaction: a verb was called with neither an attempt nor a transaction
-// in its context.
-var ErrNoTransaction = errors.New("txstore: context has neither an attempt (idem.RESTMiddleware, idem.WithAttempt) nor a transaction (txstore.WithTx)")
 
 // New returns a Store that works on connections of pool, which stays the
 // caller's: close the Store first, then the pool. New connects to nothing and
@@ -49,6 +47,7 @@ func New(pool *pgxpool.Pool, config Config) (*Store, error) {
 	}
 	s := &Store{pool: pool, config: config}
 	s.listener = newListener(s)
+	s.leased = &leasedStore{s: s, plain: make(map[string]*leaseHold)}
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package txstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -10,8 +11,9 @@ import (
 const (
 	// sweepBatch bounds what one statement deletes, and so how long it takes.
 	sweepBatch = 1000
-	// sweepLeaseGrace keeps an ended lease for its owner's late word a while.
-	sweepLeaseGrace = 0
+	// sweepLeaseGrace is how long an ended lease is kept for its owner's late
+	// word, if nobody takes the key.
+	sweepLeaseGrace = time.Hour
 )
 
 // Sweep removes the records whose TTL is over and returns how many. Such records
@@ -43,7 +45,7 @@ func (s *Store) sweepOnce(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	tag, err := conn.Exec(ctx, t.sweep, int64(sweepLeaseGrace), int64(sweepBatch))
+	tag, err := conn.Exec(ctx, t.sweep, sweepLeaseGrace.Microseconds(), int64(sweepBatch))
 	if err != nil {
 		return 0, fmt.Errorf("txstore: sweeping: %w: %w", idem.ErrStoreUnavailable, err)
 	}

@@ -33,12 +33,19 @@ const (
 type table struct {
 	schema string
 	oid    uint32
+	locks  bool // advisory locks are in use
 
-	open        string
-	lookup      string
-	insert      string
-	deleteStale string
-	sweep       string
+	open         string
+	lookup       string
+	insert       string
+	insertHeld   string
+	callerOpen   string
+	deleteStale  string
+	leaseReserve string
+	leaseCommit  string
+	leaseRenew   string
+	leaseRelease string
+	sweep        string
 }
 
 // loadTable returns the records table, which it looks up on first use.
@@ -85,7 +92,8 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 		return nil, fmt.Errorf("txstore: looking for the records table: %w", err)
 	}
 	t.oid = uint32(oid) //nolint:gosec // an oid has 32 bits
-	t.open = openSQL(!config.DisableLocks, checkInterval)
+	t.locks = !config.DisableLocks
+	t.open, t.callerOpen = openSQL(t.locks, checkInterval), callerOpenSQL(t.locks)
 	t.qualify(pgx.Identifier{t.schema, tableName}.Sanitize())
 	return t, nil
 }
@@ -99,7 +107,12 @@ func (t *table) qualify(name string) {
 	replace := func(sql string) string { return strings.ReplaceAll(sql, tableName, name) }
 	t.lookup = replace(db.RecordLookup)
 	t.insert = replace(db.RecordInsert)
+	t.insertHeld = replace(db.RecordInsertHeld)
 	t.deleteStale = replace(db.RecordDeleteStale)
+	t.leaseReserve = replace(db.LeaseReserve)
+	t.leaseCommit = replace(db.LeaseCommit)
+	t.leaseRenew = replace(db.LeaseRenew)
+	t.leaseRelease = replace(db.LeaseRelease)
 	t.sweep = replace(db.RecordSweep)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +31,9 @@ type transaction struct {
 	savepoints []*handle
 	// largeObjects tells whether somebody holds pgx's own handle.
 	largeObjects bool
+	// left: the handler was seen outside of any transaction. It has ended the
+	// store's by itself, whatever it is in now.
+	left bool
 	// conflict is the first error of class 40 since the transaction last was in
 	// a good state.
 	conflict error
@@ -42,9 +46,17 @@ func newTransaction(s *Store, p *probe) *transaction {
 // handle returns the handler's view of the whole transaction.
 func (t *transaction) handle() *handle { return &handle{t: t, tx: t.inner, outer: true} }
 
-// close takes the transaction from the handler.
+// closePatience is how long close waits for a call under way.
+const closePatience = 250 * time.Millisecond
+
+// close takes the transaction from the handler. A call that is still under way
+// was left behind in a goroutine; the connection is cut off under it.
 func (t *transaction) close() {
-	t.mu.Lock()
+	if !t.mu.TryLock() {
+		cut := time.AfterFunc(closePatience, func() { _ = t.conn.PgConn().Conn().Close() })
+		t.mu.Lock()
+		cut.Stop()
+	}
 	defer t.mu.Unlock()
 	t.closed = true
 }
@@ -85,6 +97,7 @@ func (t *transaction) enter() error {
 
 func (t *transaction) leave(err error) {
 	t.note(err)
+	t.left = t.left || t.conn.PgConn().TxStatus() == 'I'
 	t.mu.Unlock()
 }
 
@@ -225,6 +238,9 @@ func (h *handle) Prepare(ctx context.Context, name, sql string) (sd *pgconn.Stat
 func (h *handle) LargeObjects() pgx.LargeObjects {
 	h.t.mu.Lock()
 	defer h.t.mu.Unlock()
+	if h.t.closed {
+		return closedTx().LargeObjects()
+	}
 	h.t.largeObjects = true
 	return h.tx.LargeObjects()
 }

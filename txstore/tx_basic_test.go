@@ -167,15 +167,6 @@ func TestReserveInsideItsOwnAttemptIsNested(t *testing.T) {
 	w.attempt("k").mustReplay("outer")
 }
 
-func TestReserveWithoutAttemptOrTransactionIsRefused(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, given{})
-	_, fresh, err := w.store.Reserve(t.Context(), "k", "h", time.Hour)
-	if fresh || !errors.Is(err, txstore.ErrNoTransaction) {
-		t.Fatalf("Reserve = %t, %v; want ErrNoTransaction", fresh, err)
-	}
-}
-
 // An attempt that was released may reserve once more; its Commit must find the
 // reservation that lives, not the one that has ended.
 func TestAttemptMayReserveAgainAfterRelease(t *testing.T) {

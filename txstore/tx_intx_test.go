@@ -55,8 +55,28 @@ func TestInTxJoinsTheAttempt(t *testing.T) {
 	w.mustHold("k", 0, 0)
 	a.mustCommit("paid") // an error of InTx alone undoes nothing
 	w.mustHold("k", 1, 1)
-	if _, ok := txstore.TxFromContext(a.ctx); ok {
-		t.Error("an ended attempt has a transaction")
+}
+
+// Behaviour 46. What a handler leaves running must not write by itself, in a
+// transaction of its own, what its attempt has undone.
+func TestInTxOfAnEndedAttemptWritesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	for name, end := range map[string]func(*attempt){
+		"Commit":    func(a *attempt) { a.mustCommit("paid") },
+		"Release":   func(a *attempt) { a.mustRelease() },
+		"Abandoned": func(a *attempt) { a.core.Abandon(); a.mustRelease() },
+	} {
+		a := w.attempt(name).mustBeFresh()
+		end(a)
+		// An abandoned one may get through to a connection that is being cut.
+		if err := payIn(a.ctx, w.store, name); err == nil && name != "Abandoned" {
+			t.Errorf("%s: InTx succeeded after the end", name)
+		}
+		eventually(t, "its connection is given up", func() bool { return w.pool.Stat().AcquiredConns() == 0 })
+		if n := w.payments(name); n != 0 {
+			t.Errorf("%s: %d payments were written after the end", name, n)
+		}
 	}
 }
 

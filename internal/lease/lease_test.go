@@ -72,12 +72,12 @@ func TestFailedRenewalIsTriedUntilTheLeaseEnds(t *testing.T) {
 		var c counted
 		start := time.Now()
 		config := c.config(func(int64) error { return errors.New("cut off") })
-		var lostAt time.Duration
-		config.Lost = func() { lostAt = time.Since(start) }
+		var lostAt atomic.Int64
+		config.Lost = func() { lostAt.Store(int64(time.Since(start))) }
 		lease.Keep(start, config)
 		time.Sleep(2 * duration)
-		if lostAt != duration || c.renewed.Load() < 5 {
-			t.Errorf("lost after %v and %d renewals", lostAt, c.renewed.Load())
+		if lost := time.Duration(lostAt.Load()); lost != duration || c.renewed.Load() < 5 {
+			t.Errorf("lost after %v and %d renewals", lost, c.renewed.Load())
 		}
 	})
 }

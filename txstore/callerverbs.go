@@ -1,0 +1,173 @@
+package txstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/record"
+)
+
+// A reservation in a caller's transaction takes the key's lock like any other
+// attempt. Its attempt id, $4, is added to a setting that lasts as long as the
+// reservation: until the transaction ends or is rolled back to a savepoint from
+// before. $3 is the id of an earlier reservation of the key, "" if there is none.
+const callerOpenColumns = `,
+    (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
+    $3::text <> '' AND COALESCE(pg_catalog.strpos(pg_catalog.current_setting('pgidem.held', true), $3::text) > 0, false),
+    pg_catalog.set_config('pgidem.held', pg_catalog.concat(pg_catalog.current_setting('pgidem.held', true), ' ', $4::text), true)`
+
+func callerOpenSQL(locks bool) string {
+	if locks {
+		return "SELECT " + lockColumn + callerOpenColumns
+	}
+	return "SELECT " + noLockColumn + callerOpenColumns
+}
+
+// place finds where a caller's transaction has its reservation of key, if any.
+func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *held, heldKey, error) {
+	conn, err := c.conn()
+	if err != nil {
+		return nil, nil, heldKey{}, err
+	}
+	// A missing table does not abort the transaction: nothing names it until it
+	// was found.
+	t, err := s.loadTable(ctx, conn)
+	if err != nil {
+		return nil, nil, heldKey{}, err
+	}
+	return t, heldOn(conn), heldKey{table: t.oid, key: key}, nil
+}
+
+func (c *callerTx) reserve(ctx context.Context, s *Store, key string, ttl time.Duration) (*idem.Cached, bool, error) {
+	t, held, k, err := c.place(ctx, s, key)
+	if err != nil {
+		return nil, false, err
+	}
+	earlier := ""
+	if own := held.get(k); own != nil {
+		earlier = own.attemptID
+	}
+	attemptID := idem.NewAttemptID()
+	p, holds, err := c.probe(ctx, t, key, earlier, attemptID)
+	if err != nil {
+		return nil, false, fmt.Errorf("txstore: reserving in the caller's transaction: %w", err)
+	}
+	held.enter(p.started)
+	switch own, cached := held.get(k), p.found.completed(); {
+	case cached != nil:
+		return cached, false, nil
+	case own != nil && holds && !own.committed:
+		return nil, false, idem.ErrNested
+	case !p.fresh():
+		return nil, false, idem.ErrInFlight
+	}
+	held.put(k, &heldRecord{ttl: ttl, h: p.h, stale: p.found.attemptID, attemptID: attemptID})
+	return nil, true, nil
+}
+
+// probe looks a key up inside the caller's transaction. holds tells whether the
+// earlier reservation is still held.
+func (c *callerTx) probe(ctx context.Context, t *table, key, earlier, attemptID string) (p *probe, holds bool, err error) {
+	p = &probe{table: t, h: t.hash(key)}
+	var b pgx.Batch
+	b.Queue(t.callerOpen, int32(keyClass), p.h, earlier, attemptID)
+	b.Queue(t.lookup, key)
+	br := c.tx.SendBatch(ctx, &b)
+	err = br.QueryRow().Scan(&p.locked, &p.started, &holds, nil)
+	if err == nil {
+		var rows pgx.Rows
+		if rows, err = br.Query(); err == nil {
+			p.found, err = scanFound(rows)
+		}
+	}
+	if closeErr := br.Close(); err == nil {
+		err = closeErr
+	}
+	return p, holds, err
+}
+
+// commit inserts the record in the caller's transaction. The notification goes
+// into it as well and is sent when the caller commits.
+func (c *callerTx) commit(ctx context.Context, s *Store, key, hash string, response idem.Cached) error {
+	t, held, k, err := c.place(ctx, s, key)
+	if err != nil {
+		return err
+	}
+	own := held.get(k)
+	if own == nil {
+		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
+	}
+	if own.committed {
+		if again, err := c.committedAlready(ctx, t, key, hash, own); again || err != nil {
+			return err
+		}
+	}
+	response.RequestHash = hash
+	inserted, err := c.insert(ctx, t, key, own, response)
+	switch {
+	case t.ownConflict(err):
+		return fmt.Errorf("%w: %w", idem.ErrSuperseded, err)
+	case err != nil:
+		return &idem.CommitError{Retryable: isRetryable(err), Err: err}
+	case !inserted:
+		held.drop(k)
+		return fmt.Errorf("txstore: %w in this transaction, or it was rolled back", idem.ErrNotReserved)
+	}
+	own.committed = true
+	return nil
+}
+
+// committedAlready tells whether the reservation's record stands, and whether it
+// is for the same request. Rolled back to a savepoint, it does not.
+func (c *callerTx) committedAlready(ctx context.Context, t *table, key, hash string, own *heldRecord) (bool, error) {
+	rows, err := c.tx.Query(ctx, t.lookup, key)
+	if err != nil {
+		return false, err
+	}
+	f, err := scanFound(rows)
+	switch {
+	case err != nil:
+		return false, err
+	case f.attemptID != own.attemptID:
+		return false, nil
+	case f.hash != hash:
+		return true, idem.ErrHashMismatch
+	}
+	return true, nil
+}
+
+func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRecord, response idem.Cached) (inserted bool, err error) {
+	var b pgx.Batch
+	if own.stale != "" {
+		b.Queue(t.deleteStale, key, own.stale)
+	}
+	b.Queue(t.insertHeld, own.attemptID, own.ttl.Microseconds(), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
+		key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body), own.attemptID).
+		Exec(func(tag pgconn.CommandTag) error {
+			inserted = tag.RowsAffected() == 1
+			return nil
+		})
+	if t.locks {
+		b.Queue(wakeSQL, int32(waitClass), own.h)
+	}
+	err = c.tx.SendBatch(ctx, &b).Close()
+	return inserted, err
+}
+
+// release forgets the reservation. Its lock stays until the caller ends the
+// transaction: PostgreSQL releases such locks only then.
+func (c *callerTx) release(ctx context.Context, s *Store, key string) error {
+	_, held, k, err := c.place(ctx, s, key)
+	if err != nil {
+		return err
+	}
+	if own := held.get(k); own != nil && !own.committed {
+		held.drop(k)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package txstore_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/pgserver"
+	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// standby makes the server's commits wait for a standby that is not there, or
+// no longer.
+func (w *world) standby(wanted bool) {
+	w.Helper()
+	names := ""
+	if wanted {
+		names = "absent"
+	}
+	conn, err := pgx.Connect(w.Context(), w.url)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // only the setting matters
+	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '" + names + "'", "SELECT pg_reload_conf()"} {
+		if _, err := conn.Exec(w.Context(), sql); err != nil {
+			w.Fatal(err)
+		}
+	}
+	eventually(w.TB, "the setting is in force", func() bool {
+		var now string
+		_ = conn.QueryRow(w.Context(), "SHOW synchronous_standby_names").Scan(&now)
+		return now == names
+	})
+	if wanted {
+		// The backends look at it when the checkpointer has seen it.
+		eventually(w.TB, "commits wait", func() bool {
+			ctx, cancel := context.WithTimeout(w.Context(), 200*time.Millisecond)
+			defer cancel()
+			probe, err := pgx.Connect(ctx, w.url)
+			if err != nil {
+				return false
+			}
+			defer probe.Close(context.Background()) //nolint:errcheck // it is cut off
+			_, err = probe.Exec(ctx, "INSERT INTO payments (key, n) VALUES ('probe', 1)")
+			return err != nil
+		})
+	}
+}
+
+// Behaviour 50. A synchronous standby that does not answer: the outcome is
+// unknown, in time; nobody is told anything false meanwhile; afterwards it is
+// the truth.
+func TestStandbyThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse} {
+		t.Run(disposition.String(), func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.OwnServer(t, pgserver.Options{})
+			const limit = time.Second
+			w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: limit, PollInterval: 20 * time.Millisecond}})
+			w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
+			a := w.attempt("k").mustBeFresh()
+			a.pay()
+			idem.SetDisposition(a.ctx, disposition)
+			follower, elsewhere := w.attempt("k").start(), w.process(slowPoll).attempt("k").start()
+			w.mustRegister("k")
+			w.mustFollow("k", 1)
+			w.standby(true)
+			defer w.standby(false)
+
+			begun := time.Now()
+			err := a.commit("paid")
+			if !errors.Is(err, idem.ErrOutcomeUnknown) {
+				t.Errorf("told %v, want ErrOutcomeUnknown", err)
+			}
+			if took := time.Since(begun); took < limit/2 || took > limit+3*time.Second {
+				t.Errorf("told after %v, want about %v", took, limit)
+			}
+			for name, waiting := range map[string]<-chan reserved{"here": follower, "elsewhere": elsewhere} {
+				select {
+				case got := <-waiting:
+					t.Errorf("%s: a waiter got %s before the commit was safe", name, got.body())
+				default:
+				}
+			}
+			w.standby(false)
+			for name, waiting := range map[string]<-chan reserved{"here": follower, "elsewhere": elsewhere} {
+				if got := await(t, name, waiting).body(); got != "paid" {
+					t.Errorf("%s: a waiter got %s", name, got)
+				}
+			}
+			payments := 1
+			if disposition == idem.CommitResponse {
+				payments = 0
+			}
+			w.mustHold("k", payments, 1)
+			eventually(t, "the pool has its connection back", func() bool { return w.pool.Stat().AcquiredConns() == 0 })
+		})
+	}
+}
+
+// Behaviour 15. A session that is terminated while its COMMIT waits for the
+// standby ends without a word on it, and has committed.
+func TestTerminatedWhileCommitWaitsForTheStandby(t *testing.T) {
+	t.Parallel()
+	server := pgtest.OwnServer(t, pgserver.Options{})
+	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: patience}})
+	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
+	a := w.attempt("k").mustBeFresh()
+	a.pay()
+	pid := a.pid()
+	w.standby(true)
+	done := make(chan error, 1)
+	go func() { done <- a.commit("paid") }()
+	eventually(t, "the COMMIT waits", func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
+	})
+	w.exec("SELECT pg_terminate_backend($1)", pid)
+	if err := await(t, "Commit", done); err != nil {
+		t.Errorf("told %v, but it was committed", err)
+	}
+	w.standby(false)
+	w.mustHold("k", 1, 1)
+}

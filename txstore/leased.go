@@ -1,0 +1,235 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/lease"
+)
+
+// Leased returns a view of the Store whose reservations are leases: rows that
+// are committed before the handler runs and renewed while it does. It is for
+// handlers whose effect is outside the database, where a transaction could not
+// undo it. It shares its keys with the Store; attempts of both kinds exclude
+// each other. It lives and ends with the Store.
+//
+// An attempt that loses its lease, because it could not be renewed in time, has
+// its handler's context cancelled with [idem.ErrLeaseLost] as cause, and its
+// Commit is refused once another attempt has taken the key.
+func (s *Store) Leased() idem.Store { return s.leased }
+
+// leasedStore is the Store's other door.
+type leasedStore struct {
+	s *Store
+
+	// mu guards plain.
+	mu sync.Mutex
+	// plain are the leases that were reserved without an attempt in the context:
+	// there is nothing else to remember them by.
+	plain map[string]*leaseHold
+}
+
+// renewPatience is how much longer than its handler may run a lease is renewed:
+// its response may have to be committed more than once.
+const renewPatience = time.Minute
+
+// leaseHold is a leased attempt, from Reserve to Commit or Release.
+type leaseHold struct {
+	store   *Store
+	key     string
+	hash    string
+	ttl     time.Duration
+	id      string
+	attempt *idem.Attempt // nil: reserved without one
+
+	flight *flight
+	keeper *lease.Keeper
+
+	// mu serializes Commit and Release, and guards what follows.
+	mu        sync.Mutex
+	ended     bool
+	committed bool
+}
+
+func (l *leaseHold) isEnded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
+}
+
+// boundLease returns the lease on key that the attempts in ctx hold.
+func (s *Store) boundLease(ctx context.Context, key string) (*leaseHold, bool) {
+	return idem.Bound(ctx, func(l *leaseHold) bool { return l.store == s && l.key == key })
+}
+
+// hold returns the caller's lease on key.
+func (d *leasedStore) hold(ctx context.Context, key string) (*leaseHold, bool) {
+	if _, ok := idem.AttemptFromContext(ctx); ok {
+		return d.s.boundLease(ctx, key)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l, ok := d.plain[key]
+	return l, ok
+}
+
+func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
+	if err := checkReserve(key, ttl); err != nil {
+		return nil, false, err
+	}
+	if d.s.nested(ctx, key) {
+		return nil, false, idem.ErrNested
+	}
+	if err := d.s.running.begin(); err != nil {
+		return nil, false, err
+	}
+	l := &leaseHold{store: d.s, key: key, hash: requestHash, ttl: min(ttl, maxTTL)}
+	l.attempt, _ = idem.AttemptFromContext(ctx)
+	if l.attempt != nil {
+		l.id = l.attempt.ID()
+	} else {
+		l.id = idem.NewAttemptID()
+	}
+	cached, err := l.reserve(ctx)
+	if err != nil || cached != nil {
+		d.s.running.end()
+		return cached, false, err
+	}
+	d.remember(l)
+	return nil, true, nil
+}
+
+func (d *leasedStore) remember(l *leaseHold) {
+	if l.attempt != nil {
+		l.attempt.Bind(l)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.plain[l.key] = l
+}
+
+// reserve returns the record to replay, or nil when the key is the caller's.
+func (l *leaseHold) reserve(ctx context.Context) (*idem.Cached, error) {
+	k := &seeker{store: l.store, key: l.key, hash: l.hash, noWait: l.attempt != nil && l.attempt.NoWait(), look: l.look}
+	cached, err := k.seek(ctx)
+	l.flight = k.flight
+	return cached, err
+}
+
+// look tries to take the key, and keeps the lease alive from then on.
+func (l *leaseHold) look(ctx context.Context) (look, error) {
+	began := time.Now()
+	seen, err := l.store.leaseReserve(ctx, l)
+	if err != nil || !seen.fresh {
+		return seen, err
+	}
+	config := lease.Config{Duration: l.store.config.Lease, Renew: l.renew, Lost: l.lost}
+	if l.attempt != nil && l.attempt.MaxHandlerTime() > 0 {
+		config.Until = began.Add(l.attempt.MaxHandlerTime() + renewPatience)
+	}
+	l.keeper = lease.Keep(began, config)
+	return seen, nil
+}
+
+func (l *leaseHold) renew(ctx context.Context) error {
+	n, err := l.store.leaseExec(ctx, func(t *table) string { return t.leaseRenew },
+		l.store.config.Lease.Microseconds(), l.key, l.id)
+	if err == nil && n == 0 {
+		return idem.ErrLeaseLost
+	}
+	return err
+}
+
+// lost tells the handler, and lets this process's waiters try for the key as
+// those of others can.
+func (l *leaseHold) lost() {
+	l.store.config.OnError(fmt.Errorf("txstore: %w", idem.ErrLeaseLost))
+	l.store.flights.end(l.flight, nil, nil)
+	if l.attempt != nil {
+		l.attempt.LoseLease()
+	}
+}
+
+// Commit completes the lease. A failed one may be repeated: the lease goes on
+// being renewed until a Commit succeeds or is refused for good.
+func (d *leasedStore) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
+	l, ok := d.hold(ctx, key)
+	if !ok {
+		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
+	}
+	return l.commit(context.WithoutCancel(ctx), requestHash, response)
+}
+
+func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cached) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.committed && l.hash == hash:
+		return nil
+	case l.committed:
+		return idem.ErrHashMismatch
+	case l.ended:
+		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
+	}
+	l.hash, response.RequestHash = hash, hash
+	found, err := l.store.leaseCommit(ctx, l, response)
+	switch {
+	case err != nil:
+		return err
+	case found.cached != nil && found.attemptID == l.id:
+		response.StoredAt = found.cached.StoredAt
+		l.committed = true
+		l.end(&response)
+		return nil
+	case found.completed() != nil:
+		err = idem.ErrSuperseded
+	default:
+		err = idem.ErrLeaseLost
+	}
+	l.end(nil)
+	return fmt.Errorf("txstore: %w", err)
+}
+
+// Release gives the lease up.
+func (d *leasedStore) Release(ctx context.Context, key string) error {
+	l, ok := d.hold(ctx, key)
+	if !ok {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return nil
+	}
+	err := l.store.leaseRelease(context.WithoutCancel(ctx), l)
+	l.end(nil)
+	if err != nil {
+		return errors.Join(errors.New("txstore: the key stays reserved until its lease ends"), err)
+	}
+	return nil
+}
+
+// end ends the attempt with what it has committed, if anything. The caller holds
+// l.mu.
+func (l *leaseHold) end(cached *idem.Cached) {
+	l.ended = true
+	l.keeper.Stop()
+	l.store.leased.forget(l)
+	l.store.flights.end(l.flight, cached, nil)
+	l.store.running.end()
+}
+
+// forget drops a lease that was reserved without an attempt. One that was
+// committed stays known until its key is reserved again, for a second Commit.
+func (d *leasedStore) forget(l *leaseHold) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !l.committed && d.plain[l.key] == l {
+		delete(d.plain, l.key)
+	}
+}

@@ -1,0 +1,165 @@
+package txstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// look is what one look at the database says about a key.
+type look struct {
+	// fresh: the key is the seeker's.
+	fresh bool
+	// cached is the record to replay, nil if there is none.
+	cached *idem.Cached
+	// h is the number to wait for, when the key is in flight elsewhere.
+	h int32
+	// hash and leaseLeft are known of an attempt that holds a lease.
+	hash      string
+	leaseLeft time.Duration
+}
+
+// seeker is one Reserve on its way to a key: a transactional attempt's or a
+// leased one's, which differ only in how they look.
+type seeker struct {
+	store  *Store
+	key    string
+	hash   string
+	noWait bool
+	look   func(context.Context) (look, error)
+
+	flight *flight
+	// seen: the key was seen in flight, by this seeker or one that it followed.
+	seen bool
+}
+
+// seek returns the record to replay, or nil when the key is the seeker's, who
+// leads its flight then until its attempt ends.
+func (k *seeker) seek(ctx context.Context) (*idem.Cached, error) {
+	s := k.store
+	for {
+		f, leads := s.flights.join(k.key)
+		if leads {
+			k.flight = f
+			return k.lead(ctx)
+		}
+		cached, err := k.follow(ctx, f)
+		if cached != nil || err != nil {
+			return cached, err
+		}
+	}
+}
+
+// follow waits for the leader. It returns a copy of what was committed; or an
+// error; or neither, and then the caller joins again.
+func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
+	seen, runs := f.seen, f.runs
+	for {
+		select {
+		case <-f.done:
+			return f.result()
+		case <-runs:
+			if runs = nil; f.hash != k.hash {
+				return nil, idem.ErrHashMismatch
+			}
+		case <-seen:
+			seen, k.seen = nil, true
+			if k.noWait {
+				return nil, k.store.flights.refusal(f, k.hash)
+			}
+		case <-ctx.Done():
+			return nil, waitEnded(ctx, k.seen)
+		case <-k.store.running.done():
+			return nil, fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
+		}
+	}
+}
+
+// lead asks the database, and waits there as long as another process's attempt
+// is in flight.
+func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
+	var forAll error
+	fresh := false
+	defer func() {
+		if !fresh {
+			// Also after a panic, or when the leader's own patience or client is
+			// at its end: the followers' are not.
+			k.store.flights.end(k.flight, cached, forAll)
+		}
+	}()
+	cached, shared, err := k.search(ctx)
+	switch {
+	case shared:
+		forAll = err
+	case err == nil && cached == nil:
+		fresh = true
+		k.store.flights.markRunning(k.flight, k.hash)
+	}
+	return cached, err
+}
+
+// search looks until the key is replayed or the seeker's. shared tells whether
+// an error concerns everybody who wants the key.
+func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, err error) {
+	var w *wait
+	defer func() { w.stop() }()
+	for {
+		l, err := k.look(ctx)
+		switch {
+		case err != nil && (w == nil || errors.Is(err, idem.ErrRecordUnreadable)):
+			return nil, ctx.Err() == nil, k.failed(ctx, err)
+		case err != nil:
+			// Whether it is still in flight is not known now, but it was, and
+			// the waiter's time is not over: a server that restarts comes back.
+			if cause := w.next(ctx, 0); cause != nil {
+				return nil, false, lookFailed(ctx, cause, err)
+			}
+			continue
+		case l.fresh || l.cached != nil:
+			return l.cached, false, nil
+		}
+		if err := k.inFlight(l); err != nil {
+			return nil, false, err
+		}
+		if w == nil {
+			w = k.store.newWait(l.h)
+		}
+		if err := w.next(ctx, l.leaseLeft); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// inFlight tells the followers, and says whether the seeker need not wait.
+func (k *seeker) inFlight(l look) error {
+	k.seen = true
+	k.store.flights.markSeen(k.flight)
+	switch {
+	case l.hash != "" && l.hash != k.hash:
+		return idem.ErrHashMismatch
+	case k.noWait:
+		return idem.ErrInFlight
+	}
+	return nil
+}
+
+// failed says why the first look of a leader has failed. One who has followed
+// another until the end of its own time has learned enough from that.
+func (k *seeker) failed(ctx context.Context, err error) error {
+	if k.seen && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return waitEnded(ctx, true)
+	}
+	return err
+}
+
+// lookFailed says why a wait is over whose last look has failed: that the key
+// is in flight cannot be said then.
+func lookFailed(ctx context.Context, cause, err error) error {
+	if errors.Is(cause, idem.ErrWaitTimeout) {
+		cause = ctx.Err()
+	}
+	return errors.Join(cause, err)
+}
