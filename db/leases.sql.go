@@ -17,18 +17,23 @@ SET
     leased_until = NULL,
     stored_at = clock_timestamp(),
     expires_at = clock_timestamp() + $1::bigint * interval '1 microsecond',
-    status = $2::integer,
-    format = $3::smallint,
-    request_hash = $4::text,
-    header = $5::bytea,
-    body = $6::bytea
-WHERE key = $7::text
-    AND attempt_id = $8::uuid
+    forgotten_at = CASE
+        WHEN $2::bigint > 0
+        THEN clock_timestamp() + ($1::bigint + $2::bigint) * interval '1 microsecond'
+    END,
+    status = $3::integer,
+    format = $4::smallint,
+    request_hash = $5::text,
+    header = $6::bytea,
+    body = $7::bytea
+WHERE key = $8::text
+    AND attempt_id = $9::uuid
     AND status IS NULL
 `
 
 type LeaseCommitParams struct {
 	TtlUs       int64
+	RememberUs  int64
 	Status      int32
 	Format      int16
 	RequestHash string
@@ -45,6 +50,7 @@ type LeaseCommitParams struct {
 func (q *Queries) LeaseCommit(ctx context.Context, arg LeaseCommitParams) (int64, error) {
 	result, err := q.db.Exec(ctx, LeaseCommit,
 		arg.TtlUs,
+		arg.RememberUs,
 		arg.Status,
 		arg.Format,
 		arg.RequestHash,
@@ -128,10 +134,11 @@ SET
     request_hash = excluded.request_hash,
     stored_at = NULL,
     expires_at = NULL,
+    forgotten_at = NULL,
     status = NULL,
     header = NULL,
     body = NULL
-WHERE COALESCE(held.expires_at, held.leased_until) <= clock_timestamp()
+WHERE COALESCE(held.forgotten_at, held.expires_at, held.leased_until) <= clock_timestamp()
     OR held.attempt_id = excluded.attempt_id AND held.status IS NULL
 `
 

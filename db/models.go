@@ -14,6 +14,7 @@ type PgidemRecord struct {
 	StoredAt    pgtype.Timestamptz
 	ExpiresAt   pgtype.Timestamptz
 	LeasedUntil pgtype.Timestamptz
+	ForgottenAt pgtype.Timestamptz
 	Status      pgtype.Int4
 	Format      int16
 	Key         string

@@ -15,7 +15,7 @@ const RecordDeleteStale = `-- name: RecordDeleteStale :execrows
 DELETE FROM pgidem_records
 WHERE key = $1::text
     AND attempt_id = $2::text::uuid
-    AND (expires_at <= clock_timestamp() OR leased_until <= clock_timestamp())
+    AND COALESCE(forgotten_at, expires_at, leased_until) <= clock_timestamp()
 `
 
 type RecordDeleteStaleParams struct {
@@ -37,11 +37,47 @@ func (q *Queries) RecordDeleteStale(ctx context.Context, arg RecordDeleteStalePa
 	return result.RowsAffected(), nil
 }
 
+const RecordEntomb = `-- name: RecordEntomb :execrows
+UPDATE pgidem_records
+SET
+    header = NULL,
+    body = NULL
+WHERE ctid = ANY (ARRAY(
+    SELECT candidate.ctid
+    FROM pgidem_records AS candidate
+    WHERE candidate.ctid >= $1::text::tid
+        AND candidate.ctid < $2::text::tid
+        AND candidate.forgotten_at > clock_timestamp()
+        AND candidate.expires_at <= clock_timestamp()
+        AND candidate.body IS NOT NULL
+    FOR UPDATE SKIP LOCKED
+))
+    AND expires_at <= clock_timestamp()
+`
+
+type RecordEntombParams struct {
+	First string
+	Past  string
+}
+
+// RecordEntomb makes tombstones small in a range of the table: of a record whose
+// replays are over and whose key is still remembered, header and body go.
+// Lock: FOR UPDATE on the rows it changes. Rows that others hold are skipped.
+// Index: none, as RecordSweep.
+func (q *Queries) RecordEntomb(ctx context.Context, arg RecordEntombParams) (int64, error) {
+	result, err := q.db.Exec(ctx, RecordEntomb, arg.First, arg.Past)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const RecordInsert = `-- name: RecordInsert :one
 INSERT INTO pgidem_records (
     attempt_id,
     stored_at,
     expires_at,
+    forgotten_at,
     status,
     format,
     key,
@@ -56,12 +92,13 @@ VALUES (
     END,
     clock_timestamp(),
     clock_timestamp() + $3::bigint * interval '1 microsecond',
-    $4::integer,
-    $5::smallint,
-    $6::text,
+    CASE WHEN $4::bigint > 0 THEN clock_timestamp() + ($3::bigint + $4::bigint) * interval '1 microsecond' END,
+    $5::integer,
+    $6::smallint,
     $7::text,
-    $8::bytea,
-    $9::bytea
+    $8::text,
+    $9::bytea,
+    $10::bytea
 )
 RETURNING (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at
 `
@@ -70,6 +107,7 @@ type RecordInsertParams struct {
 	Started     int64
 	AttemptID   string
 	TtlUs       int64
+	RememberUs  int64
 	Status      int32
 	Format      int16
 	Key         string
@@ -92,6 +130,7 @@ func (q *Queries) RecordInsert(ctx context.Context, arg RecordInsertParams) (int
 		arg.Started,
 		arg.AttemptID,
 		arg.TtlUs,
+		arg.RememberUs,
 		arg.Status,
 		arg.Format,
 		arg.Key,
@@ -109,6 +148,7 @@ INSERT INTO pgidem_records (
     attempt_id,
     stored_at,
     expires_at,
+    forgotten_at,
     status,
     format,
     key,
@@ -120,18 +160,20 @@ SELECT
     $1::uuid,
     clock_timestamp(),
     clock_timestamp() + $2::bigint * interval '1 microsecond',
-    $3::integer,
-    $4::smallint,
-    $5::text,
+    CASE WHEN $3::bigint > 0 THEN clock_timestamp() + ($2::bigint + $3::bigint) * interval '1 microsecond' END,
+    $4::integer,
+    $5::smallint,
     $6::text,
-    $7::bytea,
-    $8::bytea
-WHERE strpos(current_setting('pgidem.held', true), $9::text) > 0
+    $7::text,
+    $8::bytea,
+    $9::bytea
+WHERE strpos(current_setting('pgidem.held', true), $10::text) > 0
 `
 
 type RecordInsertHeldParams struct {
 	AttemptID     pgtype.UUID
 	TtlUs         int64
+	RememberUs    int64
 	Status        int32
 	Format        int16
 	Key           string
@@ -150,6 +192,7 @@ func (q *Queries) RecordInsertHeld(ctx context.Context, arg RecordInsertHeldPara
 	result, err := q.db.Exec(ctx, RecordInsertHeld,
 		arg.AttemptID,
 		arg.TtlUs,
+		arg.RememberUs,
 		arg.Status,
 		arg.Format,
 		arg.Key,
@@ -173,7 +216,8 @@ SELECT
     header,
     body,
     COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
-    (COALESCE(expires_at, leased_until) > clock_timestamp())::boolean AS alive,
+    (COALESCE(forgotten_at, expires_at, leased_until) > clock_timestamp())::boolean AS alive,
+    COALESCE(expires_at <= clock_timestamp(), false)::boolean AS expired,
     COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
 FROM pgidem_records
 WHERE key = $1::text
@@ -188,6 +232,7 @@ type RecordLookupRow struct {
 	Body        []byte
 	StoredAt    int64
 	Alive       bool
+	Expired     bool
 	LeaseLeftMs int64
 }
 
@@ -208,6 +253,7 @@ func (q *Queries) RecordLookup(ctx context.Context, key string) (RecordLookupRow
 		&i.Body,
 		&i.StoredAt,
 		&i.Alive,
+		&i.Expired,
 		&i.LeaseLeftMs,
 	)
 	return i, err
@@ -215,36 +261,41 @@ func (q *Queries) RecordLookup(ctx context.Context, key string) (RecordLookupRow
 
 const RecordSweep = `-- name: RecordSweep :execrows
 DELETE FROM pgidem_records
-WHERE key = ANY (ARRAY(
-    SELECT candidate.key
+WHERE ctid = ANY (ARRAY(
+    SELECT candidate.ctid
     FROM pgidem_records AS candidate
-    WHERE candidate.expires_at <= clock_timestamp()
-        OR candidate.leased_until <= clock_timestamp() - $1::bigint * interval '1 microsecond'
-    LIMIT $2::bigint
+    WHERE candidate.ctid >= $1::text::tid
+        AND candidate.ctid < $2::text::tid
+        AND COALESCE(
+            candidate.forgotten_at,
+            candidate.expires_at,
+            candidate.leased_until + $3::bigint * interval '1 microsecond'
+        ) <= clock_timestamp()
     FOR UPDATE SKIP LOCKED
 ))
-    AND (
-        expires_at <= clock_timestamp()
-        OR leased_until <= clock_timestamp() - $1::bigint * interval '1 microsecond'
-    )
+    AND COALESCE(
+        forgotten_at,
+        expires_at,
+        leased_until + $3::bigint * interval '1 microsecond'
+    ) <= clock_timestamp()
 `
 
 type RecordSweepParams struct {
+	First        string
+	Past         string
 	LeaseGraceUs int64
-	Batch        int64
 }
 
-// RecordSweep deletes at most batch rows: records that have expired and leases
-// that ended at least lease_grace_us microseconds ago. The deleting statement
-// repeats the condition, so that a key that was reserved again in between stays.
-// The array makes the server choose the batch once; as a joined sub-select it
-// may be executed more than once and delete more.
-// Lock: FOR UPDATE on the rows of the batch; rows that others hold are skipped,
-// so it waits for nobody and several sweepers share the work.
-// Index: none to find the batch, which is a sequential scan that ends when the
-// batch is full; pgidem_records_pkey to delete it.
+// RecordSweep deletes what is over in a range of the table: records and
+// tombstones whose time has come, and leases that ended at least lease_grace_us
+// microseconds ago. The deleting statement repeats the condition, so that a key
+// that was reserved again in between stays.
+// Lock: FOR UPDATE on the rows it deletes. Rows that others hold are skipped, so
+// it waits for nobody and several sweepers share the work.
+// Index: none. A range of blocks is read as it lies on disk, so that a sweep is
+// linear and no insert pays for an index.
 func (q *Queries) RecordSweep(ctx context.Context, arg RecordSweepParams) (int64, error) {
-	result, err := q.db.Exec(ctx, RecordSweep, arg.LeaseGraceUs, arg.Batch)
+	result, err := q.db.Exec(ctx, RecordSweep, arg.First, arg.Past, arg.LeaseGraceUs)
 	if err != nil {
 		return 0, err
 	}

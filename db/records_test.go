@@ -54,7 +54,8 @@ func TestQueriesInEveryExecMode(t *testing.T) {
 			}
 			stale := db.RecordDeleteStaleParams{Key: "k", SeenAttemptID: attempt}
 			wantRows(t, "a live record", 0)(q.RecordDeleteStale(t.Context(), stale))
-			wantRows(t, "nothing to sweep", 0)(q.RecordSweep(t.Context(), db.RecordSweepParams{Batch: 10}))
+			wantRows(t, "nothing to sweep", 0)(q.RecordSweep(t.Context(), everywhere))
+			wantRows(t, "nothing to entomb", 0)(q.RecordEntomb(t.Context(), db.RecordEntombParams{First: everywhere.First, Past: everywhere.Past}))
 			expire(t, pool)
 			if row, err := q.RecordLookup(t.Context(), "k"); err != nil || row.Alive {
 				t.Errorf("at the instant of its expiry: %+v, %v", row, err)
@@ -146,20 +147,22 @@ func TestLongestTTL(t *testing.T) {
 	}
 }
 
-func TestSweepIsBoundedAndSparesWhatIsAlive(t *testing.T) {
+func TestSweepKeepsToItsRangeAndSparesWhatIsAlive(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	execute(t, pool, `INSERT INTO pgidem_records (attempt_id, leased_until, format, key, request_hash)
 		SELECT gen_random_uuid(), now() + n * interval '1 minute', 1, 'lease' || n, 'h'
 		FROM unnest(ARRAY[5, -5, -500]) AS n`)
 	execute(t, pool, `INSERT INTO pgidem_records
-		SELECT gen_random_uuid(), now(), now() + n * interval '1 minute', NULL, 200, 1, 'record' || n, 'h', '', ''
+		SELECT gen_random_uuid(), now(), now() + n * interval '1 minute', NULL, NULL, 200, 1, 'record' || n, 'h', '', ''
 		FROM generate_series(-6, 5) AS n WHERE n <> 0`)
 	q := db.New(pool)
-	batch := db.RecordSweepParams{LeaseGraceUs: time.Hour.Microseconds(), Batch: 4}
-	wantRows(t, "first batch", 4)(q.RecordSweep(t.Context(), batch))
-	wantRows(t, "second batch", 3)(q.RecordSweep(t.Context(), batch))
-	wantRows(t, "third batch", 0)(q.RecordSweep(t.Context(), batch))
+	none := db.RecordSweepParams{First: "(1,0)", Past: "(2,0)", LeaseGraceUs: time.Hour.Microseconds()}
+	wantRows(t, "a range without rows", 0)(q.RecordSweep(t.Context(), none))
+	all := everywhere
+	all.LeaseGraceUs = time.Hour.Microseconds()
+	wantRows(t, "all", 7)(q.RecordSweep(t.Context(), all))
+	wantRows(t, "once more", 0)(q.RecordSweep(t.Context(), all))
 	var left string
 	if err := pool.QueryRow(t.Context(), `SELECT string_agg(key, ' ' ORDER BY key) FROM pgidem_records`).Scan(&left); err != nil {
 		t.Fatal(err)
@@ -184,26 +187,23 @@ func TestSweepSkipsWhatOthersHold(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `SELECT FROM pgidem_records FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
-	wantRows(t, "a row that is held", 0)(q.RecordSweep(t.Context(), db.RecordSweepParams{Batch: 10}))
+	wantRows(t, "a row that is held", 0)(q.RecordSweep(t.Context(), everywhere))
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wantRows(t, "the row let go", 1)(q.RecordSweep(t.Context(), db.RecordSweepParams{Batch: 10}))
+	wantRows(t, "the row let go", 1)(q.RecordSweep(t.Context(), everywhere))
 }
 
 func TestARecordIsCompletedOrInFlight(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	for _, values := range []string{
-		"NULL, NULL, NULL, NULL, NULL, NULL",    // neither
-		"now(), now(), now(), 200, '', ''",      // both
-		"NULL, NULL, now(), 200, NULL, NULL",    // a status in flight
-		"now(), now(), NULL, NULL, '', ''",      // a response without status
-		"NULL, now(), NULL, 200, '', ''",        // no time
-		"now(), NULL, NULL, 200, '', ''",        // never expires
-		"now(), now(), NULL, 200, NULL, ''",     // no header
-		"now(), now(), NULL, 200, '', NULL",     // no body
-		"NULL, NULL, now(), NULL, NULL, 'body'", // a body in flight
+		"NULL, NULL, NULL, NULL, NULL, NULL",   // neither
+		"now(), now(), now(), 200, '', ''",     // both
+		"NULL, NULL, now(), 200, NULL, NULL",   // a status in flight
+		"now(), now(), NULL, NULL, '', ''",     // a response without status
+		"now(), NULL, NULL, 200, '', ''",       // never expires
+		"NULL, now(), now(), NULL, NULL, NULL", // a lease that expires like a record
 	} {
 		_, err := pool.Exec(t.Context(), `INSERT INTO pgidem_records
 			(attempt_id, format, key, request_hash, stored_at, expires_at, leased_until, status, header, body)
@@ -211,6 +211,9 @@ func TestARecordIsCompletedOrInFlight(t *testing.T) {
 		wantCode(t, err, "23514")
 	}
 }
+
+// everywhere is the whole table.
+var everywhere = db.RecordSweepParams{First: "(0,0)", Past: "(4294967295,0)"}
 
 // expire lets all records end this instant.
 func expire(t *testing.T, pool *pgxpool.Pool) {

@@ -45,6 +45,10 @@ type AttemptConfig struct {
 	// MaxHandlerTime is how long the handler may run; a Store bounds with it
 	// what it holds meanwhile. Zero: no limit.
 	MaxHandlerTime time.Duration
+	// RememberExpired is how long after the end of its record a key is still
+	// refused with [ErrKeyExpired]. It holds for the record that this attempt
+	// commits. Zero: an expired key is fresh.
+	RememberExpired time.Duration
 }
 
 type attemptKey struct{}
@@ -81,7 +85,7 @@ func Bound[T any](ctx context.Context, match func(T) bool) (state T, ok bool) {
 // Store whose caller has no Attempt in the context.
 func NewAttemptID() string {
 	var b [16]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails: it ends the program instead
+	rand.Read(b[:])
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	var s [36]byte
@@ -102,6 +106,10 @@ func (a *Attempt) NoWait() bool { return a.config.NoWait }
 
 // MaxHandlerTime returns how long the handler may run; zero is no limit.
 func (a *Attempt) MaxHandlerTime() time.Duration { return a.config.MaxHandlerTime }
+
+// RememberExpired returns how long a Store must remember the key of the record
+// that the attempt commits, from the record's expiry on; zero is not at all.
+func (a *Attempt) RememberExpired() time.Duration { return a.config.RememberExpired }
 
 // Bind keeps state for the attempt's Commit and Release. [Bound] finds it again.
 func (a *Attempt) Bind(state any) {

@@ -46,7 +46,7 @@ func TestRequestBodyLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var l ledger
-			srv := serveHandler(t, wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			srv := serveHandler(t, wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				l.runs.Add(1)
 				n, err := io.Copy(io.Discard, r.Body)
 				if n != limit || err != nil {
@@ -94,7 +94,7 @@ func TestUnlimitedRequestBody(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, idem.Config{MaxRequestBytes: -1}, func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, n, err) //nolint:errcheck // recorded
+		fmt.Fprint(w, n, err)
 	})
 	if a := send(t, srv, request{key: "k", body: strings.Repeat("b", 3<<20)}); a.body != "3145728 <nil>" {
 		t.Errorf("answer %+v", a)

@@ -25,6 +25,12 @@ type Config struct {
 	// DefaultTTL is how long a record is replayed, from its Commit on.
 	// Defaults to 24 hours.
 	DefaultTTL time.Duration
+	// RememberExpired is how long after DefaultTTL a key is still known: a
+	// retry that comes so late is told 409 and is not run a second time. The
+	// store keeps little more than the key and the request hash meanwhile. What
+	// is committed while it is set is remembered; changing it changes nothing
+	// for older records. Defaults to 0: an expired key is fresh again.
+	RememberExpired time.Duration
 	// HeaderName is the request header that carries the key.
 	// Defaults to "Idempotency-Key".
 	HeaderName string
@@ -136,6 +142,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("idem: Config.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
 	case c.DefaultTTL < 0:
 		return fmt.Errorf("idem: Config.DefaultTTL is %v: it must not be negative", c.DefaultTTL)
+	case c.RememberExpired < 0:
+		return fmt.Errorf("idem: Config.RememberExpired is %v: it must not be negative", c.RememberExpired)
 	case c.MaxRuns < 0:
 		return fmt.Errorf("idem: Config.MaxRuns is %d: it must not be negative", c.MaxRuns)
 	case c.HeaderName != "" && !isToken(c.HeaderName):

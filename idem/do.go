@@ -108,11 +108,15 @@ func (c *call) identify(key string, request any) (err error) {
 func (c *call) execution(ctx context.Context) *execution {
 	until, noWait := c.config.waitUntil()
 	return &execution{
-		store:              c.config.Store,
-		key:                c.key,
-		hash:               c.hash,
-		ttl:                c.config.DefaultTTL,
-		attempt:            AttemptConfig{NoWait: noWait, MaxHandlerTime: max(c.config.MaxHandlerTime, 0)},
+		store: c.config.Store,
+		key:   c.key,
+		hash:  c.hash,
+		ttl:   c.config.DefaultTTL,
+		attempt: AttemptConfig{
+			NoWait:          noWait,
+			MaxHandlerTime:  max(c.config.MaxHandlerTime, 0),
+			RememberExpired: c.config.RememberExpired,
+		},
 		waitUntil:          until,
 		maxRuns:            c.config.MaxRuns,
 		maxResponseBytes:   c.config.MaxResultBytes,

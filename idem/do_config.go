@@ -22,6 +22,10 @@ type DoConfig struct {
 	// DefaultTTL is how long a record is replayed, from its Commit on.
 	// Defaults to 24 hours.
 	DefaultTTL time.Duration
+	// RememberExpired is how long after DefaultTTL a key is still known: a retry
+	// that comes so late is [ErrKeyExpired] and not run a second time.
+	// Defaults to 0: an expired key is fresh again.
+	RememberExpired time.Duration
 	// WaitTimeout bounds the wait for an attempt in flight, as the deadline of
 	// the caller's context does; then the error is [ErrWaitTimeout]. Negative:
 	// do not wait, the error is [ErrInFlight]. Defaults to 30 seconds.
@@ -65,6 +69,8 @@ func (c DoConfig) withDefaults() (DoConfig, error) {
 		return c, fmt.Errorf("idem: DoConfig.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
 	case c.DefaultTTL < 0:
 		return c, fmt.Errorf("idem: DoConfig.DefaultTTL is %v: it must not be negative", c.DefaultTTL)
+	case c.RememberExpired < 0:
+		return c, fmt.Errorf("idem: DoConfig.RememberExpired is %v: it must not be negative", c.RememberExpired)
 	case c.MaxRuns < 0:
 		return c, fmt.Errorf("idem: DoConfig.MaxRuns is %d: it must not be negative", c.MaxRuns)
 	}

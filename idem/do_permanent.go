@@ -29,7 +29,7 @@ func (e *PermanentError) Error() string {
 // empty. So errors.Is finds a variable that holds one with a Code, for a replay
 // as for the first call.
 func (e *PermanentError) Is(target error) bool {
-	t, ok := target.(*PermanentError) //nolint:errorlint // errors.Is unwraps for both
+	t, ok := target.(*PermanentError)
 	return ok && t.Code != "" && t.Code == e.Code
 }
 

@@ -3,13 +3,10 @@ package idem_test
 import (
 	"context"
 	"errors"
-	"reflect"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgidem/pgidem/idem"
-	"github.com/pgidem/pgidem/memory"
 )
 
 type charge struct {
@@ -137,79 +134,6 @@ func TestDoWaitsNoLongerThanItIsTold(t *testing.T) {
 	}
 }
 
-// twice calls Do twice with a function that returns result, and returns what both
-// calls said; both must be the same.
-func twice[T any](t *testing.T, result T) T {
-	t.Helper()
-	store := newMemory(t)
-	runs := 0
-	var got [2]T
-	for i := range got {
-		var err error
-		got[i], err = idem.Do(t.Context(), idem.DoConfig{Store: store}, "k", nil, func(context.Context) (T, error) {
-			runs++
-			return result, nil
-		})
-		if err != nil {
-			t.Fatalf("%#v: %v", result, err)
-		}
-	}
-	if runs != 1 {
-		t.Errorf("%#v: %d runs", result, runs)
-	}
-	if !reflect.DeepEqual(got[0], got[1]) {
-		t.Errorf("first %#v, replayed %#v", got[0], got[1])
-	}
-	return got[1]
-}
-
-// equal demands that a result comes back as it was.
-func equal[T any](t *testing.T, result T) {
-	t.Helper()
-	if got := twice(t, result); !reflect.DeepEqual(got, result) {
-		t.Errorf("%#v came back as %#v", result, got)
-	}
-}
-
-func TestDoReplaysFalsyResultsAsTheyWere(t *testing.T) {
-	t.Parallel()
-	equal(t, []int(nil))
-	equal(t, []int{})
-	equal(t, map[string]int(nil))
-	equal(t, map[string]int{})
-	equal(t, []byte(nil))
-	equal(t, []byte{})
-	equal(t, (*receipt)(nil))
-	equal(t, &receipt{})
-	equal(t, receipt{})
-	equal(t, receipt{Notes: []string{}})
-	equal(t, struct{}{})
-	equal(t, "")
-	equal(t, 0)
-	equal(t, false)
-	equal(t, any(nil))
-	equal(t, time.Time{})
-	equal(t, [2]*int{})
-}
-
-// What a codec loses is lost for the first call too: both are the record.
-func TestDoReturnsTheRecordTheFirstTimeToo(t *testing.T) {
-	t.Parallel()
-	type partly struct {
-		Shown  int
-		hidden int
-	}
-	if got := twice(t, partly{1, 2}); got != (partly{Shown: 1}) {
-		t.Errorf("%+v", got)
-	}
-	if got := twice(t, any(1)); got != 1.0 {
-		t.Errorf("%#v", got)
-	}
-	if got := twice(t, "\xff"); got != "\ufffd" {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestDoErrorIsNotKept(t *testing.T) {
 	t.Parallel()
 	failed := errors.New("card network is down")
@@ -284,71 +208,4 @@ func TestDoRefusesAnotherRequest(t *testing.T) {
 		t.Errorf("Do = %v, want ErrHashMismatch", err)
 	}
 	l.mustHold(t, 0, 0)
-}
-
-// Behaviour 33.
-func TestDoScopes(t *testing.T) {
-	t.Parallel()
-	var l ledger
-	cfg := idem.DoConfig{Store: newMemory(t)}
-	for _, scope := range []string{"", "acme", "ac", "mek"} {
-		cfg.Scope = scope
-		for _, key := range []string{"k", "mek", "acmek"} {
-			if _, err := idem.Do(t.Context(), cfg, key, nil, charger(&l)); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	l.mustHold(t, 12, 12)
-}
-
-// Behaviours 10, 33.
-func TestDoRefusesKeysAndScopes(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		scope, key string
-		want       error
-		outcome    idem.Outcome
-	}{
-		"Empty":      {"", "", idem.ErrKeyInvalid, "key-invalid"},
-		"NUL":        {"", "a\x00", idem.ErrKeyInvalid, "key-invalid"},
-		"NotUTF8":    {"", "a\xff", idem.ErrKeyInvalid, "key-invalid"},
-		"Separator":  {"", "acme\x1fk", idem.ErrKeyInvalid, "key-invalid"},
-		"Long":       {"", strings.Repeat("k", 1025), idem.ErrKeyInvalid, "key-invalid"},
-		"LongScoped": {"s", strings.Repeat("k", 1023), idem.ErrKeyInvalid, "key-invalid"},
-		"BadScope":   {"a\x1fb", "k", idem.ErrScopeDenied, "scope-denied"},
-		"LongScope":  {strings.Repeat("s", 1024), "k", idem.ErrKeyInvalid, "key-invalid"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var l ledger
-			var seen events
-			store := hookedStore{Store: newMemory(t), reserve: neverReserve(t)}
-			cfg := idem.DoConfig{Store: store, Scope: c.scope, Observer: seen.observe}
-			if _, err := idem.Do(t.Context(), cfg, c.key, nil, charger(&l)); !errors.Is(err, c.want) {
-				t.Errorf("Do = %v, want %v", err, c.want)
-			}
-			l.mustHold(t, 0, 0)
-			if e := seen.wait(t, 1)[0]; e.Outcome != c.outcome {
-				t.Errorf("event %+v", e)
-			}
-		})
-	}
-}
-
-func TestDoConfigIsChecked(t *testing.T) {
-	t.Parallel()
-	store := memory.New(memory.Config{})
-	for field, cfg := range map[string]idem.DoConfig{
-		"Store":      {},
-		"DefaultTTL": {Store: store, DefaultTTL: -1},
-		"MaxRuns":    {Store: store, MaxRuns: -1},
-	} {
-		var l ledger
-		_, err := idem.Do(t.Context(), cfg, "k", nil, charger(&l))
-		if err == nil || !strings.Contains(err.Error(), "DoConfig."+field) {
-			t.Errorf("%s: %v", field, err)
-		}
-		l.mustHold(t, 0, 0)
-	}
 }

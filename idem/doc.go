@@ -2,7 +2,8 @@
 // each operation an idempotency key; the handler runs at most once for a key
 // while its record lives, and a retry gets the recorded response.
 //
-// [RESTMiddleware] protects HTTP handlers. What it guarantees depends on the
+// [RESTMiddleware] protects HTTP handlers, [Do] consumers of a queue, jobs and
+// whatever else is a function. What they guarantee depends on the
 // [Store] behind it: with the transactional store of package txstore the
 // handler's database writes and the record are committed in one transaction;
 // with a leased store at most one live attempt runs for each key, and a crash
@@ -48,6 +49,7 @@
 //	request-unreadable   400  the body broke off, or Config.RequestHash failed
 //	scope-denied         403  Config.Scope failed or named no scope
 //	in-flight            409  another attempt runs; Retry-After
+//	key-expired          409  answered before, but the response is gone by now
 //	response-not-kept    409  took effect, but its response was too large to keep
 //	request-too-large    413  over Config.MaxRequestBytes
 //	hash-mismatch        422  the key was used with another request

@@ -10,6 +10,9 @@ import (
 var (
 	// ErrHashMismatch: the key was used before with another request.
 	ErrHashMismatch = errors.New("idem: idempotency key was used with another request")
+	// ErrKeyExpired: the key was used before with the same request, and only
+	// that is remembered (see Config.RememberExpired). The handler is not run.
+	ErrKeyExpired = errors.New("idem: response for this idempotency key has expired")
 	// ErrInFlight: another attempt holds the key, and the caller does not wait.
 	ErrInFlight = errors.New("idem: another request with this idempotency key is in flight")
 	// ErrWaitTimeout: another attempt held the key until the wait was over. It

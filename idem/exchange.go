@@ -59,11 +59,15 @@ func (x *exchange) requestHash() (string, error) {
 func (x *exchange) execution() *execution {
 	until, noWait := waitUntil(x.r, x.begun, x.config.WaitTimeout)
 	return &execution{
-		store:              x.config.Store,
-		key:                x.key,
-		hash:               x.hash,
-		ttl:                x.config.DefaultTTL,
-		attempt:            AttemptConfig{NoWait: noWait, MaxHandlerTime: max(x.config.MaxHandlerTime, 0)},
+		store: x.config.Store,
+		key:   x.key,
+		hash:  x.hash,
+		ttl:   x.config.DefaultTTL,
+		attempt: AttemptConfig{
+			NoWait:          noWait,
+			MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),
+			RememberExpired: x.config.RememberExpired,
+		},
 		waitUntil:          until,
 		maxRuns:            x.config.MaxRuns,
 		maxResponseBytes:   x.config.MaxResponseBytes,

@@ -134,7 +134,7 @@ func (e *execution) reserve(ctx context.Context, again bool) (*Cached, bool, err
 // Everything else that Reserve returns is trouble with the store.
 func isReserveAnswer(err error) bool {
 	for _, answer := range []error{
-		ErrWaitTimeout, ErrInFlight, ErrHashMismatch, ErrKeyInvalid, ErrNested,
+		ErrWaitTimeout, ErrInFlight, ErrHashMismatch, ErrKeyExpired, ErrKeyInvalid, ErrNested,
 		ErrStoreUnavailable, ErrRecordUnreadable, context.Canceled,
 	} {
 		if errors.Is(err, answer) {

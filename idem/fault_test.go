@@ -32,6 +32,7 @@ func TestReserveFails(t *testing.T) {
 		"WaitTimeout":      {idem.ErrWaitTimeout, 409, "in-flight"},
 		"InFlight":         {idem.ErrInFlight, 409, "in-flight"},
 		"HashMismatch":     {idem.ErrHashMismatch, 422, "hash-mismatch"},
+		"KeyExpired":       {idem.ErrKeyExpired, 409, "key-expired"},
 		"KeyInvalid":       {fmt.Errorf("%w: %s", idem.ErrKeyInvalid, secretText), 400, "key-invalid"},
 		"Nested":           {idem.ErrNested, 500, "nested"},
 		"Cancelled":        {context.Canceled, 503, "request-cancelled"},
@@ -45,7 +46,7 @@ func TestReserveFails(t *testing.T) {
 				t.Errorf("answer %+v", a)
 			}
 			seconds, _ := strconv.Atoi(a.header.Get("Retry-After"))
-			if wants := a.status == 503 || a.status == 409; wants != (seconds >= 1) {
+			if wants := a.status == 503 || c.name == "in-flight"; wants != (seconds >= 1) {
 				t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
 			}
 		})

@@ -73,6 +73,7 @@ func TestInvalidConfigPanics(t *testing.T) {
 	for field, cfg := range map[string]idem.Config{
 		"Config.Store":            {},
 		"Config.DefaultTTL":       {Store: store, DefaultTTL: -1},
+		"Config.RememberExpired":  {Store: store, RememberExpired: -1},
 		"Config.MaxRuns":          {Store: store, MaxRuns: -1},
 		"Config.HeaderName":       {Store: store, HeaderName: "not a token"},
 		"Config.ReplayHeaderName": {Store: store, ReplayHeaderName: "a:b"},
@@ -142,7 +143,7 @@ func TestUploadsAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(part, strings.Repeat("x", 100_000)) //nolint:errcheck // into memory
-	m.Close()                                          //nolint:errcheck // into memory
+	m.Close()
 	files := make(chan string, 1)
 	srv := serve(t, idem.Config{}, func(_ http.ResponseWriter, r *http.Request) {
 		if err := r.ParseMultipartForm(1); err != nil {

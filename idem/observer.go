@@ -35,7 +35,7 @@ const (
 type Event struct {
 	// Outcome is the end of the request; one of a closed set.
 	Outcome Outcome
-	// Status is the HTTP status that was sent, 0 after a panic.
+	// Status is the HTTP status that was sent, 0 after a panic and from Do.
 	Status int
 	// KeyDigest identifies the stored key without revealing it: the first 16
 	// hexadecimal digits of its SHA-256. Empty if the request has no valid key.
@@ -48,7 +48,8 @@ type Event struct {
 	// Reserve is the time spent in the store's Reserve: reaching the store and
 	// waiting for another attempt.
 	Reserve time.Duration
-	// Duration is the whole time from the middleware's first step to its last.
+	// Duration is the whole time from the first step of the middleware, or of Do, to
+	// its last.
 	Duration time.Duration
 	// Err is what went wrong, with internal detail; nil if nothing did.
 	Err error

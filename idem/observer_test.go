@@ -68,9 +68,9 @@ func TestObserverIsToldOncePerRequest(t *testing.T) {
 // Behaviour 39.
 func TestObserverSeesKeysOnlyWhenAsked(t *testing.T) {
 	t.Parallel()
-	for _, clear := range []bool{false, true} {
+	for _, inClear := range []bool{false, true} {
 		var seen events
-		cfg := idem.Config{Observer: seen.observe, ObserveKeys: clear, Scope: tenant}
+		cfg := idem.Config{Observer: seen.observe, ObserveKeys: inClear, Scope: tenant}
 		srv := serve(t, cfg, func(http.ResponseWriter, *http.Request) {})
 		send(t, srv, request{key: "visible-key", header: http.Header{"X-Tenant": {"t"}}})
 		e := seen.wait(t, 1)[0]
@@ -78,8 +78,8 @@ func TestObserverSeesKeysOnlyWhenAsked(t *testing.T) {
 		if want := hex.EncodeToString(sum[:])[:16]; e.KeyDigest != want {
 			t.Errorf("digest %q, want %q", e.KeyDigest, want)
 		}
-		if shown := strings.Contains(fmt.Sprintf("%+v", e), "visible-key"); shown != clear {
-			t.Errorf("event %+v, keys asked for: %v", e, clear)
+		if shown := strings.Contains(fmt.Sprintf("%+v", e), "visible-key"); shown != inClear {
+			t.Errorf("event %+v, keys asked for: %v", e, inClear)
 		}
 	}
 }

@@ -90,6 +90,10 @@ var refusalKinds = []kindOfError{
 		"hash-mismatch", 422, "Idempotency key was used with another request",
 		"Use a new key for a new request, and the same key only to repeat the same request.",
 	}},
+	{ErrKeyExpired, problemKind{
+		"key-expired", 409, "Idempotency key has expired",
+		"The request with this key was answered before, and its response is no longer kept. It was not run again.",
+	}},
 	{ErrWaitTimeout, inFlight},
 	{ErrInFlight, inFlight},
 	{ErrHandlerTimeout, problemKind{"handler-timeout", 503, "Request took too long", retrySameKey}},

@@ -25,6 +25,7 @@ var problems = map[string]struct {
 	"ScopeStoreDown":    {fmt.Errorf("%w: %w", ErrScopeDenied, ErrStoreUnavailable), 403, "scope-denied", false},
 	"RequestTooLarge":   {ErrRequestTooLarge, 413, "request-too-large", false},
 	"RequestUnreadable": {fmt.Errorf("%w: %w: %s", ErrRequestUnreadable, context.Canceled, secret), 400, "request-unreadable", false},
+	"KeyExpired":        {ErrKeyExpired, 409, "key-expired", false},
 	"HashMismatch":      {ErrHashMismatch, 422, "hash-mismatch", false},
 	"InFlight":          {ErrInFlight, 409, "in-flight", true},
 	"WaitTimeout":       {ErrWaitTimeout, 409, "in-flight", true},

@@ -26,7 +26,7 @@ func TestReplayEqualsTheFirstAnswer(t *testing.T) {
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	io.WriteString(z, "zipped") //nolint:errcheck // into memory
-	z.Close()                   //nolint:errcheck // into memory
+	z.Close()
 	for name, handler := range map[string]http.HandlerFunc{
 		"Created": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "/payments/1")
@@ -146,7 +146,7 @@ func TestTrailersReachTheFirstCaller(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close() //nolint:errcheck // was read
+		resp.Body.Close()
 		if err != nil || string(body) != "body" || !maps.EqualFunc(resp.Trailer, want, slices.Equal) {
 			t.Errorf("answer %d: %q, trailers %v, error %v", i, body, resp.Trailer, err)
 		}

@@ -29,8 +29,16 @@ func TestScopesNeverMeet(t *testing.T) {
 	scoped := serve(t, idem.Config{Store: store, Scope: tenant}, handler)
 	unscoped := serve(t, idem.Config{Store: store}, handler)
 	callers := []struct{ scope, key string }{
-		{"a", "k"}, {"b", "k"}, {"a", "kk"}, {"ak", "k"}, {"a:k", "k"}, {"a", "k:k"},
-		{"a b", "k"}, {"\xc3\xa4", "k"}, {"a", `"k "`}, {"a k", "k"},
+		{"a", "k"},
+		{"b", "k"},
+		{"a", "kk"},
+		{"ak", "k"},
+		{"a:k", "k"},
+		{"a", "k:k"},
+		{"a b", "k"},
+		{"\xc3\xa4", "k"},
+		{"a", `"k "`},
+		{"a k", "k"},
 	}
 	for _, c := range callers {
 		if a := send(t, scoped, request{key: c.key, header: http.Header{"X-Tenant": {c.scope}}}); a.replayed() || a.body != c.scope {
@@ -63,7 +71,7 @@ func TestScopeDenied(t *testing.T) {
 			cfg := idem.Config{
 				Store:    hookedStore{Store: newMemory(t), reserve: neverReserve(t)},
 				FailOpen: true,
-				Scope: func(r *http.Request) (string, error) {
+				Scope: func(*http.Request) (string, error) {
 					if scope == "broken" {
 						return "", errors.Join(errors.New("password=hunter2"), idem.ErrStoreUnavailable)
 					}

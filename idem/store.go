@@ -64,7 +64,11 @@ type Store interface {
 	// says [Attempt.NoWait], Reserve returns [ErrInFlight] instead of blocking.
 	//
 	// A record is kept for ttl from its Commit; from that instant on the key is
-	// fresh again. The same key reserved inside its own attempt is [ErrNested].
+	// fresh again. If the attempt that committed it had an
+	// [Attempt.RememberExpired], the key and its hash are kept for that much
+	// longer, and Reserve returns [ErrKeyExpired] meanwhile, or ErrHashMismatch
+	// for another hash, whoever asks. The same key reserved inside its own
+	// attempt is [ErrNested].
 	Reserve(ctx context.Context, key string, requestHash string, ttl time.Duration) (existing *Cached, fresh bool, err error)
 
 	// Commit completes the caller's reservation with response. requestHash

@@ -10,8 +10,9 @@ type Config struct {
 	// MaxRecords is how many keys the store holds, in flight or completed.
 	// When it is reached, Reserve drops what has expired; if that is nothing,
 	// it refuses a new key with an error that is idem.ErrStoreUnavailable and
-	// names this limit. Replays, Commits and Releases go on. Negative: no
-	// limit. Defaults to 1,000,000.
+	// names this limit. What is remembered of an expired record counts too.
+	// Replays, Commits and Releases go on. Negative: no limit. Defaults to
+	// 1,000,000.
 	MaxRecords int
 	// MaxBytes is how much memory the records may take, as estimated from their
 	// keys, headers, bodies and bookkeeping. It is enforced like MaxRecords, at

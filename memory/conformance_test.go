@@ -39,6 +39,7 @@ func TestConformance(t *testing.T) {
 		},
 		Close:        func(_ idemtest.TB, s idem.Store) { s.(*memory.Store).Close() },
 		InFlightHash: true,
+		Tombstones:   &idemtest.Tombstones{},
 		Name:         "memory",
 	})
 }

@@ -8,7 +8,8 @@
 //
 // A reservation has no lease: it lasts until its Commit or Release, since
 // whatever could lose it ends the store as well. A completed record lives until
-// its TTL is over. The store is bounded ([Config]), and a live record is never
-// evicted to make room: a retry would run its handler a second time. A full
-// store refuses new keys instead.
+// its TTL is over, and what is remembered of it after that as long as was asked
+// for. The store is bounded ([Config]), and neither is ever evicted to make
+// room: a retry would run its handler a second time. A full store refuses new
+// keys instead.
 package memory

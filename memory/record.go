@@ -22,9 +22,11 @@ type record struct {
 	waiters   *list.List
 	anonymous bool // reserved without an attempt
 	completed bool
+	tombstone bool // what remains of a completed record that has expired
 
 	response  idem.Cached
 	expiresAt time.Time
+	remember  time.Duration // how long a tombstone follows expiresAt
 	heapIndex int
 }
 
@@ -32,9 +34,40 @@ func newRecord(key, hash string, ttl time.Duration) *record {
 	return &record{key: key, hash: hash, ttl: ttl, bytes: recordBytes + int64(len(key)+len(hash))}
 }
 
+// entomb returns the tombstone that follows an expired record, nil if none does,
+// or no longer; none follows a tombstone, which remembers nothing itself. It is
+// a record of its own, since others may be reading the response of this one.
+func (r *record) entomb(now time.Time) *record {
+	t := newRecord(r.key, r.response.RequestHash, 0)
+	t.completed, t.tombstone = true, true
+	t.response.RequestHash = t.hash
+	t.expiresAt = r.expiresAt.Add(r.remember)
+	if t.expired(now) {
+		return nil
+	}
+	return t
+}
+
+// refusal is what a Reserve with hash is told by a tombstone.
+func (r *record) refusal(hash string) error {
+	if r.hash != hash {
+		return idem.ErrHashMismatch
+	}
+	return idem.ErrKeyExpired
+}
+
 // expired counts the instant of expiry as expired.
 func (r *record) expired(now time.Time) bool {
 	return r.completed && !now.Before(r.expiresAt)
+}
+
+// setTerms takes what the attempt in ctx wants of its record.
+func (r *record) setTerms(ctx context.Context) {
+	attempt, ok := idem.AttemptFromContext(ctx)
+	r.anonymous = !ok
+	if ok {
+		r.remember = attempt.RememberExpired()
+	}
 }
 
 // own gives the record to the attempt in ctx, or to callers without one.

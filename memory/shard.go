@@ -24,23 +24,37 @@ type shard struct {
 	_ [64]byte // keeps neighbours' locks off each other's cache line
 }
 
-// find returns the live record of key, or nil.
+// find returns the live record of key, or its tombstone, or nil.
 func (sh *shard) find(key string, now time.Time) *record {
 	sh.dropExpired(now, dropsPerCall)
 	rec := sh.records[key]
 	if rec != nil && rec.expired(now) {
 		heap.Remove(&sh.expiry, rec.heapIndex)
-		sh.forget(rec)
-		return nil
+		return sh.expire(rec, now)
 	}
 	return rec
 }
 
-// dropExpired drops at most limit expired records, the longest expired first.
+// dropExpired drops at most limit expired records, the longest expired first. A
+// record that becomes a tombstone counts as well.
 func (sh *shard) dropExpired(now time.Time, limit int) {
 	for ; limit > 0 && len(sh.expiry) > 0 && sh.expiry[0].expired(now); limit-- {
-		sh.forget(heap.Pop(&sh.expiry).(*record))
+		sh.expire(heap.Pop(&sh.expiry).(*record), now)
 	}
+}
+
+// expire ends an expired record that was taken out of the heap. It returns the
+// tombstone that takes its place, or nil.
+func (sh *shard) expire(rec *record, now time.Time) *record {
+	t := rec.entomb(now)
+	if t == nil {
+		sh.forget(rec)
+		return nil
+	}
+	sh.usage.grow(t.bytes - rec.bytes)
+	sh.records[t.key] = t
+	heap.Push(&sh.expiry, t)
+	return t
 }
 
 func (sh *shard) dropAllExpired(now time.Time) {

@@ -107,7 +107,10 @@ func (s *Store) look(ctx context.Context, sh *shard, key, hash string, ttl time.
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	rec := sh.find(key, now)
-	if rec != nil && rec.completed {
+	switch {
+	case rec != nil && rec.tombstone:
+		return finding{}, rec.refusal(hash)
+	case rec != nil && rec.completed:
 		return finding{completed: rec}, nil
 	}
 	if rec != nil {
@@ -118,7 +121,7 @@ func (s *Store) look(ctx context.Context, sh *shard, key, hash string, ttl time.
 		return finding{}, fmt.Errorf("memory: %w: %w", idem.ErrStoreUnavailable, ctx.Err())
 	}
 	own := newRecord(key, hash, ttl)
-	own.anonymous = isAnonymous(ctx)
+	own.setTerms(ctx)
 	if rec != nil {
 		return finding{waiter: enqueue(rec, own)}, nil
 	}

@@ -12,6 +12,7 @@ CREATE TABLE pgidem_records (
     stored_at    timestamptz,
     expires_at   timestamptz,
     leased_until timestamptz,
+    forgotten_at timestamptz,
     status       integer,
     format       smallint    NOT NULL,
     -- COLLATE "C": keys are compared byte by byte, the same on every server, and
@@ -22,12 +23,19 @@ CREATE TABLE pgidem_records (
     header       bytea,
     body         bytea,
 
+    -- From expires_at to forgotten_at, where that is set, a completed row is a
+    -- tombstone: its key is refused, its header and body may be gone.
+
     CONSTRAINT pgidem_records_pkey PRIMARY KEY (key),
 
-    -- A row is either completed, and has a status, or in flight, and has a lease.
+    -- A row is either completed, with a status and an end, or in flight, with a
+    -- lease.
     -- No more is checked here: the server reads the whole expression anew for
     -- every insert, inside the business transaction.
-    CONSTRAINT pgidem_records_state CHECK ((status IS NULL) <> (leased_until IS NULL))
+    CONSTRAINT pgidem_records_state CHECK (
+        (status IS NULL) <> (leased_until IS NULL)
+        AND (status IS NULL) = (expires_at IS NULL)
+    )
 );
 
 -- No second index: every insert would pay for it inside the business

@@ -23,10 +23,11 @@ SET
     request_hash = excluded.request_hash,
     stored_at = NULL,
     expires_at = NULL,
+    forgotten_at = NULL,
     status = NULL,
     header = NULL,
     body = NULL
-WHERE COALESCE(held.expires_at, held.leased_until) <= clock_timestamp()
+WHERE COALESCE(held.forgotten_at, held.expires_at, held.leased_until) <= clock_timestamp()
     OR held.attempt_id = excluded.attempt_id AND held.status IS NULL;
 
 -- name: LeaseCommit :execrows
@@ -39,6 +40,10 @@ SET
     leased_until = NULL,
     stored_at = clock_timestamp(),
     expires_at = clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
+    forgotten_at = CASE
+        WHEN sqlc.arg(remember_us)::bigint > 0
+        THEN clock_timestamp() + (sqlc.arg(ttl_us)::bigint + sqlc.arg(remember_us)::bigint) * interval '1 microsecond'
+    END,
     status = sqlc.arg(status)::integer,
     format = sqlc.arg(format)::smallint,
     request_hash = sqlc.arg(request_hash)::text,

@@ -12,7 +12,8 @@ SELECT
     header,
     body,
     COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
-    (COALESCE(expires_at, leased_until) > clock_timestamp())::boolean AS alive,
+    (COALESCE(forgotten_at, expires_at, leased_until) > clock_timestamp())::boolean AS alive,
+    COALESCE(expires_at <= clock_timestamp(), false)::boolean AS expired,
     COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
 FROM pgidem_records
 WHERE key = sqlc.arg(key)::text;
@@ -31,6 +32,7 @@ INSERT INTO pgidem_records (
     attempt_id,
     stored_at,
     expires_at,
+    forgotten_at,
     status,
     format,
     key,
@@ -45,6 +47,7 @@ VALUES (
     END,
     clock_timestamp(),
     clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
+    CASE WHEN sqlc.arg(remember_us)::bigint > 0 THEN clock_timestamp() + (sqlc.arg(ttl_us)::bigint + sqlc.arg(remember_us)::bigint) * interval '1 microsecond' END,
     sqlc.arg(status)::integer,
     sqlc.arg(format)::smallint,
     sqlc.arg(key)::text,
@@ -64,6 +67,7 @@ INSERT INTO pgidem_records (
     attempt_id,
     stored_at,
     expires_at,
+    forgotten_at,
     status,
     format,
     key,
@@ -75,6 +79,7 @@ SELECT
     sqlc.arg(attempt_id)::uuid,
     clock_timestamp(),
     clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
+    CASE WHEN sqlc.arg(remember_us)::bigint > 0 THEN clock_timestamp() + (sqlc.arg(ttl_us)::bigint + sqlc.arg(remember_us)::bigint) * interval '1 microsecond' END,
     sqlc.arg(status)::integer,
     sqlc.arg(format)::smallint,
     sqlc.arg(key)::text,
@@ -93,28 +98,53 @@ WHERE strpos(current_setting('pgidem.held', true), sqlc.arg(attempt_id_text)::te
 DELETE FROM pgidem_records
 WHERE key = sqlc.arg(key)::text
     AND attempt_id = sqlc.arg(seen_attempt_id)::text::uuid
-    AND (expires_at <= clock_timestamp() OR leased_until <= clock_timestamp());
+    AND COALESCE(forgotten_at, expires_at, leased_until) <= clock_timestamp();
 
 -- name: RecordSweep :execrows
--- RecordSweep deletes at most batch rows: records that have expired and leases
--- that ended at least lease_grace_us microseconds ago. The deleting statement
--- repeats the condition, so that a key that was reserved again in between stays.
--- The array makes the server choose the batch once; as a joined sub-select it
--- may be executed more than once and delete more.
--- Lock: FOR UPDATE on the rows of the batch; rows that others hold are skipped,
--- so it waits for nobody and several sweepers share the work.
--- Index: none to find the batch, which is a sequential scan that ends when the
--- batch is full; pgidem_records_pkey to delete it.
+-- RecordSweep deletes what is over in a range of the table: records and
+-- tombstones whose time has come, and leases that ended at least lease_grace_us
+-- microseconds ago. The deleting statement repeats the condition, so that a key
+-- that was reserved again in between stays.
+-- Lock: FOR UPDATE on the rows it deletes. Rows that others hold are skipped, so
+-- it waits for nobody and several sweepers share the work.
+-- Index: none. A range of blocks is read as it lies on disk, so that a sweep is
+-- linear and no insert pays for an index.
 DELETE FROM pgidem_records
-WHERE key = ANY (ARRAY(
-    SELECT candidate.key
+WHERE ctid = ANY (ARRAY(
+    SELECT candidate.ctid
     FROM pgidem_records AS candidate
-    WHERE candidate.expires_at <= clock_timestamp()
-        OR candidate.leased_until <= clock_timestamp() - sqlc.arg(lease_grace_us)::bigint * interval '1 microsecond'
-    LIMIT sqlc.arg(batch)::bigint
+    WHERE candidate.ctid >= sqlc.arg(first)::text::tid
+        AND candidate.ctid < sqlc.arg(past)::text::tid
+        AND COALESCE(
+            candidate.forgotten_at,
+            candidate.expires_at,
+            candidate.leased_until + sqlc.arg(lease_grace_us)::bigint * interval '1 microsecond'
+        ) <= clock_timestamp()
     FOR UPDATE SKIP LOCKED
 ))
-    AND (
-        expires_at <= clock_timestamp()
-        OR leased_until <= clock_timestamp() - sqlc.arg(lease_grace_us)::bigint * interval '1 microsecond'
-    );
+    AND COALESCE(
+        forgotten_at,
+        expires_at,
+        leased_until + sqlc.arg(lease_grace_us)::bigint * interval '1 microsecond'
+    ) <= clock_timestamp();
+
+-- name: RecordEntomb :execrows
+-- RecordEntomb makes tombstones small in a range of the table: of a record whose
+-- replays are over and whose key is still remembered, header and body go.
+-- Lock: FOR UPDATE on the rows it changes. Rows that others hold are skipped.
+-- Index: none, as RecordSweep.
+UPDATE pgidem_records
+SET
+    header = NULL,
+    body = NULL
+WHERE ctid = ANY (ARRAY(
+    SELECT candidate.ctid
+    FROM pgidem_records AS candidate
+    WHERE candidate.ctid >= sqlc.arg(first)::text::tid
+        AND candidate.ctid < sqlc.arg(past)::text::tid
+        AND candidate.forgotten_at > clock_timestamp()
+        AND candidate.expires_at <= clock_timestamp()
+        AND candidate.body IS NOT NULL
+    FOR UPDATE SKIP LOCKED
+))
+    AND expires_at <= clock_timestamp();

@@ -43,7 +43,7 @@ func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *he
 	return t, heldOn(conn), heldKey{table: t.oid, key: key}, nil
 }
 
-func (c *callerTx) reserve(ctx context.Context, s *Store, key string, ttl time.Duration) (*idem.Cached, bool, error) {
+func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl time.Duration) (*idem.Cached, bool, error) {
 	t, held, k, err := c.place(ctx, s, key)
 	if err != nil {
 		return nil, false, err
@@ -58,15 +58,23 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key string, ttl time.D
 		return nil, false, fmt.Errorf("txstore: reserving in the caller's transaction: %w", err)
 	}
 	held.enter(p.started)
-	switch own, cached := held.get(k), p.found.completed(); {
+	switch own, cached := held.get(k), p.found.replay(); {
 	case cached != nil:
 		return cached, false, nil
+	case p.found.refusal(hash) != nil:
+		return nil, false, p.found.refusal(hash)
 	case own != nil && holds && !own.committed:
 		return nil, false, idem.ErrNested
 	case !p.fresh():
 		return nil, false, idem.ErrInFlight
 	}
-	held.put(k, &heldRecord{ttl: ttl, h: p.h, stale: p.found.attemptID, attemptID: attemptID})
+	attempt, ok := idem.AttemptFromContext(ctx)
+	if ok {
+		// The handler's writes are in the caller's transaction, and who runs it
+		// must not commit behind the caller's back.
+		attempt.MarkTransactional()
+	}
+	held.put(k, &heldRecord{ttl: ttl, remember: remember(attempt), h: p.h, stale: p.found.attemptID, attemptID: attemptID})
 	return nil, true, nil
 }
 
@@ -146,7 +154,7 @@ func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRe
 	if own.stale != "" {
 		b.Queue(t.deleteStale, key, own.stale)
 	}
-	b.Queue(t.insertHeld, own.attemptID, own.ttl.Microseconds(), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
+	b.Queue(t.insertHeld, own.attemptID, own.ttl.Microseconds(), own.remember.Microseconds(), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
 		key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body), own.attemptID).
 		Exec(func(tag pgconn.CommandTag) error {
 			inserted = tag.RowsAffected() == 1

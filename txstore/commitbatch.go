@@ -52,7 +52,7 @@ func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, response
 	// A plain INSERT: another attempt's record must raise 23505, so that the
 	// server skips the COMMIT behind it. DO NOTHING would commit the writes.
 	b.insertAt = b.Len()
-	b.Queue(t.insert, started, r.attempt.ID(), r.ttl.Microseconds(), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
+	b.Queue(t.insert, started, r.attempt.ID(), r.ttl.Microseconds(), remember(r.attempt).Microseconds(), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
 		r.key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body))
 	b.commitAt = b.Len()
 	b.Queue("COMMIT")

@@ -169,6 +169,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 			for range 4 { // twice as often as there are connections
 				answer := w.hungRequest(limit, func(ctx context.Context) { hang(w, ctx, over) })
 				body, _ := io.ReadAll(answer.Body)
+				_ = answer.Body.Close()
 				if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "handler-timeout") {
 					t.Errorf("answered %d %s", answer.StatusCode, body)
 				}

@@ -26,7 +26,7 @@ func (w *world) standby(wanted bool) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // only the setting matters
+	defer conn.Close(context.Background())
 	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '" + names + "'", "SELECT pg_reload_conf()"} {
 		if _, err := conn.Exec(w.Context(), sql); err != nil {
 			w.Fatal(err)
@@ -46,7 +46,7 @@ func (w *world) standby(wanted bool) {
 			if err != nil {
 				return false
 			}
-			defer probe.Close(context.Background()) //nolint:errcheck // it is cut off
+			defer probe.Close(context.Background())
 			_, err = probe.Exec(ctx, "INSERT INTO payments (key, n) VALUES ('probe', 1)")
 			return err != nil
 		})

@@ -17,25 +17,38 @@ import (
 type found struct {
 	attemptID string       // of the record or lease; "" if there is none
 	hash      string       // of the request that the record or lease is for
-	cached    *idem.Cached // nil under a lease
-	alive     bool         // neither is the record expired nor the lease at its end
+	cached    *idem.Cached // nil under a lease, and of a tombstone
+	completed bool         // it is a record or what remains of one
+	alive     bool         // it still stands for its key
+	expired   bool         // a record that is not replayed any more
 	leaseLeft time.Duration
 }
 
-// completed returns the record to replay, nil if there is none.
-func (f found) completed() *idem.Cached {
-	if !f.alive {
+// replay returns the record to replay, nil if there is none.
+func (f found) replay() *idem.Cached {
+	if !f.alive || f.expired {
 		return nil
 	}
 	return f.cached
 }
 
 // leased tells whether an attempt holds a lease.
-func (f found) leased() bool { return f.alive && f.cached == nil }
+func (f found) leased() bool { return f.alive && !f.completed }
+
+// refusal is what a tombstone says to a request with hash, nil if there is none.
+func (f found) refusal(hash string) error {
+	switch {
+	case !f.alive || !f.expired:
+		return nil
+	case f.hash != hash:
+		return idem.ErrHashMismatch
+	}
+	return idem.ErrKeyExpired
+}
 
 // look is what a seeker makes of f when the key is not its own.
 func (f found) look(h int32) look {
-	l := look{cached: f.completed(), h: h}
+	l := look{cached: f.replay(), h: h}
 	if f.leased() {
 		l.hash, l.leaseLeft = f.hash, f.leaseLeft
 	}
@@ -66,14 +79,14 @@ func (f *found) scan(rows pgx.Rows) error {
 	if err := errors.Join(header.err, body.err); err != nil {
 		return err
 	}
-	err := rows.Scan(&f.attemptID, &f.hash, &format, &status, nil, nil, &storedAt, &f.alive, &leaseLeft)
-	if err != nil || !status.Valid {
+	err := rows.Scan(&f.attemptID, &f.hash, &format, &status, nil, nil, &storedAt, &f.alive, &f.expired, &leaseLeft)
+	if f.completed = status.Valid; err != nil || !status.Valid {
 		f.leaseLeft = time.Duration(leaseLeft) * time.Millisecond
 		return err
 	}
 	h, err := record.DecodeHeader(int(format), header.b)
 	switch {
-	case err != nil && !f.alive:
+	case err != nil && f.expired:
 		return nil // nobody would replay it
 	case err != nil:
 		return fmt.Errorf("txstore: %w: %w", idem.ErrRecordUnreadable, err)

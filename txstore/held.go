@@ -30,6 +30,7 @@ type heldKey struct {
 // and nobody tells us.
 type heldRecord struct {
 	ttl       time.Duration
+	remember  time.Duration // how long a tombstone follows the record
 	h         int32
 	stale     string // attempt id of the record that it replaces
 	attemptID string
@@ -49,7 +50,7 @@ func heldOn(conn *pgx.Conn) *held {
 			runtime.AddCleanup(conn, func(p weak.Pointer[pgx.Conn]) { heldByConn.Delete(p) }, p)
 		}
 	}
-	return h.(*held) //nolint:errcheck // nothing else is stored
+	return h.(*held)
 }
 
 // enter forgets what an earlier transaction of the connection held.

@@ -38,15 +38,16 @@ func (ws *kitWorlds) of(store idem.Store) *kitWorld {
 	return ws.byStore[store]
 }
 
-// open returns a Store on the database, with a pool of its own.
-func (ws *kitWorlds) open(tb idemtest.TB, url string, through door) idem.Store {
+// open returns a Store on the database, with a pool of its own. A lease of 0 is
+// the default.
+func (ws *kitWorlds) open(tb idemtest.TB, url string, through door, lease time.Duration) idem.Store {
 	tb.Helper()
 	pool, err := pgxpool.New(context.Background(), url)
 	if err != nil {
 		tb.Fatalf("open the pool: %v", err)
 	}
 	tb.Cleanup(pool.Close)
-	store, err := txstore.New(pool, txstore.Config{AcquireTimeout: time.Minute, CloseTimeout: time.Second})
+	store, err := txstore.New(pool, txstore.Config{AcquireTimeout: time.Minute, CloseTimeout: time.Second, Lease: lease})
 	if err != nil {
 		tb.Fatalf("New: %v", err)
 	}
@@ -75,34 +76,43 @@ func (ws *kitWorlds) exec(tb idemtest.TB, store idem.Store, sql string, args ...
 // Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	h := kitHarness(t, transactional)
+	h, _ := kitHarness(t, transactional)
 	h.Attempts = idemtest.AttemptsRequired // without one it is the leased store
 	idemtest.Run(t, h)
 }
 
-// Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13.
+// Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13.
 func TestLeasedConformance(t *testing.T) {
 	t.Parallel()
-	h := kitHarness(t, leased)
-	h.Leases = &idemtest.Leases{Duration: kitLease}
+	h, ws := kitHarness(t, leased)
+	h.Leases = &idemtest.Leases{
+		Duration: defaultLease,
+		Short:    shortLease,
+		NewShort: func(tb idemtest.TB) idem.Store {
+			return ws.open(tb, pgtest.URL(tb.(testing.TB)), leased, shortLease)
+		},
+	}
 	idemtest.Run(t, h)
 }
 
-// kitLease is renewed while a case looks on.
-const kitLease = 30 * time.Second
+const (
+	defaultLease = 30 * time.Second
+	shortLease   = 600 * time.Millisecond
+)
 
-func kitHarness(t *testing.T, through door) idemtest.Harness {
+func kitHarness(t *testing.T, through door) (idemtest.Harness, *kitWorlds) {
 	t.Helper()
 	// The server is started here and not by the first case, which would be blamed
 	// for the goroutine that attends it.
 	pgtest.EmptyURL(t)
 	ws := &kitWorlds{byStore: make(map[idem.Store]*kitWorld)}
-	return idemtest.Harness{
-		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, pgtest.URL(tb.(testing.TB)), through) },
-		Peer:     func(tb idemtest.TB, store idem.Store) idem.Store { return ws.open(tb, ws.of(store).url, through) },
+	h := idemtest.Harness{
+		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, pgtest.URL(tb.(testing.TB)), through, 0) },
+		Peer:     func(tb idemtest.TB, store idem.Store) idem.Store { return ws.open(tb, ws.of(store).url, through, 0) },
 		Age: func(tb idemtest.TB, store idem.Store, d time.Duration) {
 			ws.exec(tb, store, `UPDATE pgidem_records SET
 				expires_at = expires_at - $1 * interval '1 microsecond',
+				forgotten_at = forgotten_at - $1 * interval '1 microsecond',
 				leased_until = leased_until - $1 * interval '1 microsecond' `, d.Microseconds())
 		},
 		Corrupt: func(tb idemtest.TB, store idem.Store, key string) {
@@ -112,5 +122,11 @@ func kitHarness(t *testing.T, through door) idemtest.Harness {
 		Break:        func(_ idemtest.TB, store idem.Store) { ws.of(store).pool.Close() },
 		InFlightHash: true,
 		Name:         "txstore",
+		Tombstones: &idemtest.Tombstones{Sweep: func(tb idemtest.TB, store idem.Store) {
+			if _, err := ws.of(store).store.Sweep(tb.Context()); err != nil {
+				tb.Fatalf("Sweep: %v", err)
+			}
+		}},
 	}
+	return h, ws
 }

@@ -39,6 +39,8 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 		seen = f.look(h)
 		if taken == 1 {
 			seen = look{fresh: true}
+		} else if err == nil {
+			err = f.refusal(l.hash)
 		}
 		return err
 	})
@@ -51,7 +53,7 @@ func (s *Store) leaseCommit(ctx context.Context, l *leaseHold, response idem.Cac
 		_, f, err = s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
 			sql: t.leaseCommit,
 			args: []any{
-				l.ttl.Microseconds(), int32(response.Status), int16(record.Format), response.RequestHash, //nolint:gosec // a status has three digits
+				l.ttl.Microseconds(), l.remember.Microseconds(), int32(response.Status), int16(record.Format), response.RequestHash, //nolint:gosec // a status has three digits
 				record.EncodeHeader(response.Header), notNil(response.Body), l.key, l.id,
 			},
 			lookup: l.key,

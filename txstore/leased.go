@@ -45,6 +45,8 @@ type leaseHold struct {
 	ttl     time.Duration
 	id      string
 	attempt *idem.Attempt // nil: reserved without one
+	// remember is how long a tombstone follows the record.
+	remember time.Duration
 
 	flight *flight
 	keeper *lease.Keeper
@@ -90,7 +92,7 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 	l := &leaseHold{store: d.s, key: key, hash: requestHash, ttl: min(ttl, maxTTL)}
 	l.attempt, _ = idem.AttemptFromContext(ctx)
 	if l.attempt != nil {
-		l.id = l.attempt.ID()
+		l.id, l.remember = l.attempt.ID(), remember(l.attempt)
 	} else {
 		l.id = idem.NewAttemptID()
 	}
@@ -186,7 +188,7 @@ func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cache
 		l.committed = true
 		l.end(&response)
 		return nil
-	case found.completed() != nil:
+	case found.completed && found.alive:
 		err = idem.ErrSuperseded
 	default:
 		err = idem.ErrLeaseLost

@@ -18,7 +18,7 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	}
 	ttl = min(ttl, maxTTL)
 	if tx, ok := callerTxFrom(ctx); ok {
-		return tx.reserve(ctx, s, key, ttl)
+		return tx.reserve(ctx, s, key, requestHash, ttl)
 	}
 	attempt, ok := idem.AttemptFromContext(ctx)
 	if !ok {
@@ -43,6 +43,14 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 
 // maxTTL keeps expires_at within what a timestamptz can hold.
 const maxTTL = 200 * 365 * 24 * time.Hour
+
+// remember returns how long a tombstone follows the record of an attempt.
+func remember(attempt *idem.Attempt) time.Duration {
+	if attempt == nil {
+		return 0
+	}
+	return min(max(attempt.RememberExpired(), 0), maxTTL)
+}
 
 func checkReserve(key string, ttl time.Duration) error {
 	if err := idem.ValidateKey(key); err != nil {
@@ -114,5 +122,5 @@ func (r *reservation) look(ctx context.Context) (look, error) {
 		return look{fresh: true}, nil
 	}
 	r.store.closeProbe(p)
-	return p.found.look(p.h), nil
+	return p.found.look(p.h), p.found.refusal(r.hash)
 }

@@ -39,11 +39,13 @@ func (s *Store) resolve(ctx context.Context, r *reservation, response idem.Cache
 // verdict reads from a look what became of r's COMMIT, if it tells.
 func (r *reservation) verdict(p *probe, response idem.Cached) (out outcome, known bool) {
 	switch {
-	case p.found.attemptID == r.attempt.ID() && p.found.cached != nil:
+	case p.found.attemptID == r.attempt.ID():
 		// Ours, even if its TTL is over by now.
-		response.StoredAt = p.found.cached.StoredAt
+		if p.found.cached != nil {
+			response.StoredAt = p.found.cached.StoredAt
+		}
 		return outcome{cached: &response}, true
-	case p.found.completed() != nil:
+	case p.found.alive && p.found.completed:
 		// One key, one record: if this one stands, ours never did.
 		return outcome{err: idem.ErrSuperseded}, true
 	case p.locked && !r.store.config.DisableLocks:

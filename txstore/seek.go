@@ -3,7 +3,6 @@ package txstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/pgidem/pgidem/idem"
@@ -73,7 +72,7 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 		case <-ctx.Done():
 			return nil, waitEnded(ctx, k.seen)
 		case <-k.store.running.done():
-			return nil, fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
+			return nil, errClosed()
 		}
 	}
 }
@@ -109,6 +108,8 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 	for {
 		l, err := k.look(ctx)
 		switch {
+		case isRefusal(err):
+			return nil, false, err // of this request; a follower's may be another
 		case err != nil && (w == nil || errors.Is(err, idem.ErrRecordUnreadable)):
 			return nil, ctx.Err() == nil, k.failed(ctx, err)
 		case err != nil:
@@ -131,6 +132,11 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 			return nil, false, err
 		}
 	}
+}
+
+// isRefusal tells whether a tombstone has spoken.
+func isRefusal(err error) bool {
+	return errors.Is(err, idem.ErrKeyExpired) || errors.Is(err, idem.ErrHashMismatch)
 }
 
 // inFlight tells the followers, and says whether the seeker need not wait.

@@ -78,10 +78,19 @@ func (r *running) begin() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.shut {
-		return fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
+		return errClosed()
 	}
 	r.count++
 	return nil
+}
+
+func errClosed() error { return fmt.Errorf("txstore: %w", idem.ErrStoreClosed) }
+
+// isShut tells whether the Store was closed.
+func (r *running) isShut() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shut
 }
 
 // more counts in something that an attempt, itself counted, leaves behind.

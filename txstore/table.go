@@ -46,6 +46,7 @@ type table struct {
 	leaseRenew   string
 	leaseRelease string
 	sweep        string
+	entomb       string
 }
 
 // loadTable returns the records table, which it looks up on first use.
@@ -114,6 +115,7 @@ func (t *table) qualify(name string) {
 	t.leaseRenew = replace(db.LeaseRenew)
 	t.leaseRelease = replace(db.LeaseRelease)
 	t.sweep = replace(db.RecordSweep)
+	t.entomb = replace(db.RecordEntomb)
 }
 
 // hash returns h, the number under which a key is locked and waited for. The

@@ -168,7 +168,7 @@ func TestRowsReadAfterTheRequest(t *testing.T) {
 	_ = a.commit("paid")
 	next := w.attempt("next").mustBeFresh()
 	next.pay()
-	for rows.Next() { //nolint:revive // only to read to the end
+	for rows.Next() {
 	}
 	if rows.Err() == nil {
 		t.Error("all rows came, from a connection that was given up")

@@ -2,11 +2,8 @@ package txstore
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"github.com/pgidem/pgidem/idem"
 )
 
 // pollGrowth bounds the poll interval, in multiples of the configured one.
@@ -42,7 +39,7 @@ func (w *wait) next(ctx context.Context, leaseLeft time.Duration) error {
 	case <-ctx.Done():
 		return waitEnded(ctx, true)
 	case <-w.store.running.done():
-		return fmt.Errorf("txstore: %w", idem.ErrStoreClosed)
+		return errClosed()
 	}
 	return nil
 }

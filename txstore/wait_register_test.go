@@ -99,7 +99,7 @@ func TestRefusedRegistrationIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer holder.Close(context.Background()) //nolint:errcheck // only the lock matters
+	defer holder.Close(context.Background())
 	if _, err := holder.Exec(t.Context(), "SELECT pg_advisory_lock($1::int4, $2::int4)", int32(txstore.WaitClass), w.number("k")); err != nil {
 		t.Fatal(err)
 	}

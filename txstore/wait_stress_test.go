@@ -62,10 +62,10 @@ func (s *storm) request(w *world, key string) (over bool) {
 	if _, err := tx.Exec(actx, insertPayment, key); err != nil {
 		w.Errorf("insert: %v", err)
 	}
-	return s.end(w, actx, core, key)
+	return s.end(actx, w, core, key)
 }
 
-func (s *storm) end(w *world, ctx context.Context, core *idem.Attempt, key string) (over bool) {
+func (s *storm) end(ctx context.Context, w *world, core *idem.Attempt, key string) (over bool) {
 	switch rand.N(6) {
 	case 0, 1:
 		if err := w.store.Release(ctx, key); err != nil {

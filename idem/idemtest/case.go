@@ -57,7 +57,7 @@ func Cases() []Case {
 func definitions() []definition {
 	return slices.Concat(
 		reserveCases, waitCases, giveUpCases, replayCases, commitCases, releaseCases,
-		fenceCases, nestedCases, expiryCases, leaseCases, keyCases, outageCases, peerCases,
+		fenceCases, nestedCases, expiryCases, tombstoneCases, leaseCases, renewalCases, keyCases, outageCases, peerCases,
 	)
 }
 
@@ -80,7 +80,10 @@ const (
 	breaking
 	corrupting
 	leases
+	shortLeases
 	noLeases
+	tombstones
+	sweeping
 )
 
 func (d definition) newCase(plain bool) Case {
@@ -91,6 +94,9 @@ func (d definition) newCase(plain bool) Case {
 	}
 	c.Run = func(tb TB, h Harness) {
 		tb.Helper()
+		if d.needs&shortLeases != 0 {
+			h.NewStore = h.Leases.NewShort
+		}
 		watched(tb, h, func() { d.run(newKit(tb, h, plain)) })
 	}
 	return c
@@ -113,7 +119,10 @@ func (h Harness) offers(plain bool) needs {
 		{h.Break != nil, breaking},
 		{h.Corrupt != nil, corrupting},
 		{h.Leases != nil, leases},
+		{h.Leases != nil && h.Leases.NewShort != nil, shortLeases},
 		{h.Leases == nil, noLeases},
+		{h.Tombstones != nil, tombstones},
+		{h.Tombstones != nil && h.Tombstones.Sweep != nil, sweeping},
 	} {
 		if part.there {
 			n |= part.is

@@ -58,6 +58,9 @@ type Harness struct {
 	// Leases describes the store's leases. Defaults to nil: a reservation lasts
 	// until its Commit or Release.
 	Leases *Leases
+	// Tombstones describes how the store remembers what has expired. Defaults
+	// to nil: it does not.
+	Tombstones *Tombstones
 
 	// Background lists parts of function names. A goroutine with one of them on
 	// its stack may outlive a case, as those of a client that all cases share.
@@ -88,6 +91,13 @@ type Leases struct {
 	// Duration is how long a reservation lasts without renewal. Ageing the
 	// store by it makes every lease stale.
 	Duration time.Duration
+	// NewShort returns a store like that of NewStore, with leases of Short and
+	// a clock that runs: cases watch its leases being renewed. Defaults to nil:
+	// the store's leases are not renewed.
+	NewShort func(tb TB) idem.Store
+	// Short is the lease of NewShort's stores: so short that a case can outlast
+	// two, and yet longer than a busy machine keeps a renewal waiting.
+	Short time.Duration
 }
 
 const (

@@ -43,9 +43,17 @@ func harness(bug string, lease time.Duration) idemtest.Harness {
 		},
 		InFlightHash: true,
 		Name:         "model",
+		Tombstones: &idemtest.Tombstones{
+			Sweep: func(_ idemtest.TB, s idem.Store) { s.(*model).sweep() },
+		},
 	}
 	if lease > 0 {
-		h.Leases = &idemtest.Leases{Duration: lease}
+		newStore := h.NewStore
+		h.Leases = &idemtest.Leases{Duration: lease, Short: modelShortLease, NewShort: func(tb idemtest.TB) idem.Store {
+			m := newStore(tb).(*model)
+			m.lease, m.running = modelShortLease, true
+			return m
+		}}
 	}
 	return h
 }
@@ -113,11 +121,17 @@ var wrong = map[string][]string{
 	"StaleAttemptChangesNothingWhileAWaiterRunsAfterIt": {"hands the reservation on"},
 	"StaleAttemptChangesNothingAfterTheNextCommitted":   {"last commit wins", "release removes records"},
 	"OneOf32AttemptsThatCommitIsTheOwner":               {"no fence"},
-	"StaleLeaseIsTakenOverByExactlyOne":                 {"leases never end", "looks, then writes"},
-	"OwnerOfAStaleLeaseIsFencedOff":                     {"no fence"},
-	"SameKeyInsideItsOwnAttemptIsErrNested":             {"no ErrNested"},
-	"SameKeyInsideAnInnerAttemptIsErrNested":            {"ErrNested only in the same attempt"},
-	"OtherKeyInsideAnAttemptIsFresh":                    {"ErrNested whatever the key"},
+	"LeaseIsRenewedUnderASlowHandler":                   {"does not renew"},
+	"RenewalEndsWithCommit":                             {"renews what has ended"},
+	"RenewalEndsWithRelease":                            {"renews what has ended"},
+	"RenewalEndsWithAPanic":                             {"renews what has ended"},
+	"LostLeaseCancelsTheHandler":                        {"keeps a lost lease to itself"},
+
+	"StaleLeaseIsTakenOverByExactlyOne":      {"leases never end", "looks, then writes"},
+	"OwnerOfAStaleLeaseIsFencedOff":          {"no fence"},
+	"SameKeyInsideItsOwnAttemptIsErrNested":  {"no ErrNested"},
+	"SameKeyInsideAnInnerAttemptIsErrNested": {"ErrNested only in the same attempt"},
+	"OtherKeyInsideAnAttemptIsFresh":         {"ErrNested whatever the key"},
 
 	"RecordIsKeptUntilItExpires":                   {"half the TTL"},
 	"InstantOfExpiryCountsAsExpired":               {"instant of expiry is alive"},
@@ -126,6 +140,16 @@ var wrong = map[string][]string{
 	"ExpiredKeyIsFreshForAnotherHash":              {"compares with the expired"},
 	"ReleaseDoesNotBringAnExpiredRecordBack":       {"expired comes back"},
 	"TTLCountsFromCommit":                          {"TTL from Reserve"},
+
+	"RememberedKeyIsReplayedUntilItExpires":          {"remembered is never replayed"},
+	"InstantOfExpiryOfARememberedKeyIsErrKeyExpired": {"forgets what has expired", "remembers for those who ask", "instant of expiry is alive"},
+	"RememberedKeyIsFreshOnceItIsForgotten":          {"remembers from Commit", "remembers for ever"},
+	"RememberedKeyTellsAnotherHashErrHashMismatch":   {"tombstone without its hash"},
+	"NoneOf32IsFreshOnARememberedKey":                {"one look forgets"},
+	"RefusedAttemptLeavesTheKeyRemembered":           {"release removes records", "commit revives the expired"},
+	"KeyIsNotRememberedUnlessItsCommitWas":           {"remembers unasked"},
+	"ReleasedKeyIsNotRemembered":                     {"remembers what was released"},
+	"SweepKeepsWhatIsRememberedAndNoLonger":          {"sweep forgets", "remembers for ever"},
 
 	"EveryPrintableByteIsAKeyOfItsOwn": {"folds case"},
 	"LongKeysAreKept":                  {"cuts long keys"},
@@ -178,13 +202,20 @@ func wrongHarness(t *testing.T, c idemtest.Case, bug string) idemtest.Harness {
 		h = harness(bug, 30*time.Second)
 	}
 	h.Patience = time.Second // wrong stores do use it up
-	newStore := h.NewStore
-	h.NewStore = func(tb idemtest.TB) idem.Store {
+	h.NewStore = stopping(t, h.NewStore)
+	if h.Leases != nil {
+		h.Leases.NewShort = stopping(t, h.Leases.NewShort)
+	}
+	return h
+}
+
+// stopping makes newStore's models end with t what they leave behind.
+func stopping(t *testing.T, newStore func(idemtest.TB) idem.Store) func(idemtest.TB) idem.Store {
+	return func(tb idemtest.TB) idem.Store {
 		s := newStore(tb)
 		t.Cleanup(func() { close(s.(*model).stopped) })
 		return s
 	}
-	return h
 }
 
 // Behaviour 12.

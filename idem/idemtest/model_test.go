@@ -15,10 +15,12 @@ import (
 // for all.
 type model struct {
 	*backend
-	bug    string
-	lease  time.Duration // 0: none
-	closed bool          // guarded by backend.mu, as broken
-	broken bool
+	bug   string
+	lease time.Duration // 0: none
+	// running: the clock runs, and leases are renewed.
+	running bool
+	closed  bool // guarded by backend.mu, as broken
+	broken  bool
 }
 
 // backend is what several models share as peers.
@@ -37,6 +39,7 @@ type entry struct {
 	leasedTo  time.Time
 	completed bool
 	corrupt   bool
+	remember  time.Duration
 	handedOn  bool // only with a bug: kept for a waiter
 	waiters   int  // only for a bug
 	response  *idem.Cached
@@ -109,7 +112,7 @@ func (m *model) nested(ctx context.Context, e *entry) bool {
 }
 
 func (m *model) expired(e *entry) bool {
-	now := m.clock
+	now := m.now()
 	switch {
 	case !e.completed:
 		return m.lease > 0 && !now.Before(e.leasedTo) && !m.has("leases never end")

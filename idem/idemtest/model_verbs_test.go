@@ -28,6 +28,7 @@ func (m *model) Reserve(ctx context.Context, key, hash string, ttl time.Duration
 		}
 		select {
 		case <-changed:
+		case <-m.poll():
 		case <-ctx.Done():
 			return nil, false, m.ended(ctx, true)
 		}
@@ -62,6 +63,9 @@ func (m *model) look(ctx context.Context, key, hash string, ttl time.Duration, w
 	e := m.entries[key]
 	if m.nested(ctx, e) {
 		return nil, false, nil, idem.ErrNested
+	}
+	if err := m.tombstone(ctx, key, hash, e); err != nil {
+		return nil, false, nil, err
 	}
 	switch {
 	case e == nil && m.has("released key is everyone's") && waited:
@@ -107,12 +111,13 @@ func (m *model) mayWait(ctx context.Context, e *entry, hash string) (*idem.Cache
 }
 
 func (m *model) reserve(ctx context.Context, key, hash string, ttl time.Duration, before *entry) {
-	e := &entry{hash: hash, owner: m.owner(ctx), ttl: ttl, leasedTo: m.clock.Add(m.lease), before: before}
+	e := &entry{hash: hash, owner: m.owner(ctx), ttl: ttl, leasedTo: m.now().Add(m.lease), before: before}
+	e.remember = m.askedToRemember(ctx)
 	if before != nil && m.has("keeps the first expiry") {
 		e.expires = before.expires.Add(time.Minute)
 	}
 	if m.has("TTL from Reserve") {
-		e.expires = m.clock.Add(ttl)
+		e.expires = m.now().Add(ttl)
 	}
 	if m.has("looks, then writes") {
 		m.mu.Unlock()
@@ -123,6 +128,7 @@ func (m *model) reserve(ctx context.Context, key, hash string, ttl time.Duration
 		a.Bind(bound{e})
 	}
 	m.entries[key] = e
+	m.keep(ctx, key, e)
 }
 
 func (m *model) replay(e *entry, hash string) *idem.Cached {
@@ -151,7 +157,7 @@ func (m *model) Commit(ctx context.Context, key, hash string, response idem.Cach
 		return idem.ErrHashMismatch
 	case e.completed && m.has("refuses a second commit"):
 		return idem.ErrNotReserved
-	case e.completed && !m.has("last commit wins"):
+	case e.completed && !m.has("last commit wins") && !m.has("commit revives the expired"):
 		return nil
 	case !e.completed && !m.owns(ctx, e):
 		return idem.ErrNotReserved
@@ -161,8 +167,8 @@ func (m *model) Commit(ctx context.Context, key, hash string, response idem.Cach
 		return nil
 	}
 	e.hash, e.completed, e.response = hash, true, m.kept(hash, response)
-	if e.expires.IsZero() {
-		e.expires = m.clock.Add(e.ttl)
+	if e.expires.IsZero() || m.has("commit revives the expired") {
+		e.expires = m.now().Add(e.ttl)
 	}
 	m.wake()
 	return nil
@@ -174,7 +180,7 @@ func (m *model) kept(hash string, response idem.Cached) *idem.Cached {
 	if !m.has("keeps the caller's memory") {
 		c = response.Clone()
 	}
-	c.StoredAt = m.clock
+	c.StoredAt = m.now()
 	if !m.has("the field's hash wins") {
 		c.RequestHash = hash
 	}
@@ -213,6 +219,10 @@ func (m *model) Release(ctx context.Context, key string) error {
 	switch {
 	case e == nil && m.has("release must find something"):
 		return idem.ErrNotReserved
+	case e != nil && m.has("remembers what was released"):
+		e.completed, e.expires, e.response = true, m.now(), &idem.Cached{}
+		m.wake()
+		return nil
 	case e == nil, e.completed && !m.has("release removes records"):
 		return nil
 	case !e.completed && !m.owns(ctx, e):

@@ -1,0 +1,83 @@
+package idem_test
+
+import (
+	"context"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// twice calls Do twice with a function that returns result, and returns what both
+// calls said; both must be the same.
+func twice[T any](t *testing.T, result T) T {
+	t.Helper()
+	store := newMemory(t)
+	runs := 0
+	var got [2]T
+	for i := range got {
+		var err error
+		got[i], err = idem.Do(t.Context(), idem.DoConfig{Store: store}, "k", nil, func(context.Context) (T, error) {
+			runs++
+			return result, nil
+		})
+		if err != nil {
+			t.Fatalf("%#v: %v", result, err)
+		}
+	}
+	if runs != 1 {
+		t.Errorf("%#v: %d runs", result, runs)
+	}
+	if !reflect.DeepEqual(got[0], got[1]) {
+		t.Errorf("first %#v, replayed %#v", got[0], got[1])
+	}
+	return got[1]
+}
+
+// equal demands that a result comes back as it was.
+func equal[T any](t *testing.T, result T) {
+	t.Helper()
+	if got := twice(t, result); !reflect.DeepEqual(got, result) {
+		t.Errorf("%#v came back as %#v", result, got)
+	}
+}
+
+func TestDoReplaysFalsyResultsAsTheyWere(t *testing.T) {
+	t.Parallel()
+	equal(t, []int(nil))
+	equal(t, []int{})
+	equal(t, map[string]int(nil))
+	equal(t, map[string]int{})
+	equal(t, []byte(nil))
+	equal(t, []byte{})
+	equal(t, (*receipt)(nil))
+	equal(t, &receipt{})
+	equal(t, receipt{})
+	equal(t, receipt{Notes: []string{}})
+	equal(t, struct{}{})
+	equal(t, "")
+	equal(t, 0)
+	equal(t, false)
+	equal(t, any(nil))
+	equal(t, time.Time{})
+	equal(t, [2]*int{})
+}
+
+// What a codec loses is lost for the first call too: both are the record.
+func TestDoReturnsTheRecordTheFirstTimeToo(t *testing.T) {
+	t.Parallel()
+	type partly struct {
+		Shown  int
+		hidden int
+	}
+	if got := twice(t, partly{1, 2}); got != (partly{Shown: 1}) {
+		t.Errorf("%+v", got)
+	}
+	if got := twice(t, any(1)); got != 1.0 {
+		t.Errorf("%#v", got)
+	}
+	if got := twice(t, "\xff"); got != "\ufffd" {
+		t.Errorf("%q", got)
+	}
+}
