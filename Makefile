@@ -28,7 +28,7 @@ demo: ## Storm two servers with retries, kill one, and count what the ledger hol
 	cd examples && go run ./cmd/demo $(DEMO)
 
 .PHONY: test
-test: $(SERVERS) ## Run all tests with the race detector; finds or installs PostgreSQL
+test: $(SERVERS) ## Run all tests with the race detector; finds or installs PostgreSQL and Redis
 	$(SERVERS) -- $(MAKE) --no-print-directory test-with-servers
 
 # Everything runs even if something fails, and then the whole fails.
@@ -88,6 +88,7 @@ verify-arrows:
 	$(call only-depends-on,./idem/idemtest,$(MODULE)/idem)
 	$(call only-depends-on,./memory,$(MODULE)/idem|$(MODULE)/memory)
 	$(call only-depends-on,./txstore,$(MODULE)/idem|$(MODULE)/txstore|$(MODULE)/db|$(MODULE)/internal|github.com/jackc|golang.org/x)
+	$(call only-depends-on,./redisstore,$(MODULE)/idem|$(MODULE)/redisstore|$(MODULE)/internal|github.com/redis|github.com/cespare|go.uber.org/atomic|golang.org/x/sys)
 	@strays=$$(go list -m -f '{{if not (or .Main .Indirect)}}{{.Path}}{{end}}' all \
 		| grep -vE '^(|github.com/jackc/pgx/v5|github.com/redis/go-redis/v9|github.com/golang-migrate/migrate/v4)$$' || true); \
 	if [ -n "$$strays" ]; then echo "go.mod must not require:"; echo "$$strays"; exit 1; fi; \

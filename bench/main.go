@@ -33,6 +33,7 @@ func run(ctx context.Context) error {
 	plan := plan{clients: []int{1, 16, 64}}
 	flag.IntVar(&plan.rounds, "rounds", 7, "rounds; the median over them is printed")
 	flag.DurationVar(&plan.turn, "turn", time.Second, "how long each contender runs in each round")
+	sweep := flag.Bool("sweep", false, "measure the sweep of a million expired records instead")
 	flag.Parse()
 
 	server, err := testenv.Postgres(ctx, pgserver.Options{Durable: true})
@@ -47,6 +48,9 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer ground.close()
+	if *sweep {
+		return ground.sweep(ctx, server.URL(), plan.turn)
+	}
 	results, err := plan.measure(ctx, ground)
 	if err != nil {
 		return err

@@ -4,15 +4,18 @@ package snippets
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/migrations"
+	"github.com/pgidem/pgidem/redisstore"
 	"github.com/pgidem/pgidem/txstore"
 )
 
@@ -77,6 +80,38 @@ func Consume(ctx context.Context, pool *pgxpool.Pool, store *txstore.Store, mess
 }
 
 func answer(_ *idem.Cached, err error) error { return err }
+
+// Stores protects two routes with two stores.
+func Stores(mux *http.ServeMux, store *txstore.Store, redisClient redis.UniversalClient, pay, preview http.Handler) error {
+	scope := func(r *http.Request) (string, error) { return r.Header.Get("X-Tenant"), nil }
+	// snippet: stores
+	cheap, err := redisstore.New(redisClient, redisstore.Config{})
+	if err != nil {
+		return err
+	}
+	mux.Handle("POST /payments", idem.RESTMiddleware(idem.Config{Store: store, Scope: scope})(pay))
+	mux.Handle("POST /previews", idem.RESTMiddleware(idem.Config{Store: cheap, Scope: scope})(preview))
+	// end snippet
+	return nil
+}
+
+// Order is a message from a queue.
+type Order struct {
+	ID     string
+	Tenant string
+}
+
+// Job runs a message's work once.
+func Job(ctx context.Context, store *txstore.Store, order Order) (string, error) {
+	// snippet: do
+	receipt, err := idem.Do(ctx, idem.DoConfig{Store: store, Scope: order.Tenant}, order.ID, order,
+		func(ctx context.Context) (string, error) {
+			err := store.InTx(ctx, func(tx pgx.Tx) error { return New(tx).InsertOrder(ctx, order.Tenant) })
+			return "receipt-" + order.ID, err
+		})
+	// end snippet
+	return receipt, err
+}
 
 // Migrate makes the table of the records.
 func Migrate(ctx context.Context, databaseURL string) error {

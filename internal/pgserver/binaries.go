@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // errNoBinaries: no server is installed.
@@ -17,7 +19,7 @@ var errNoBinaries = errors.New("no initdb and postgres in " + BinVariable + ", P
 func findBinaries() (string, error) {
 	if dir := os.Getenv(BinVariable); dir != "" {
 		if !hasServer(dir) {
-			return "", fmt.Errorf("%s: no initdb and postgres in %s (%w)", BinVariable, dir, errDecisive)
+			return "", fmt.Errorf("%s: no initdb and postgres in %s (%w)", BinVariable, dir, localproc.ErrDecisive)
 		}
 		return dir, nil
 	}

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // Environment variables that decide where a server comes from.
@@ -18,19 +19,14 @@ const (
 )
 
 // Leg is one way to a server.
-type Leg struct {
-	// Name says what is tried, as "Docker".
-	Name string
-	// Start returns a server that is ready, or why there is none this way.
-	Start func(context.Context) (*Server, error)
-}
+type Leg = localproc.Leg[*Server]
 
 // Find returns the first server that can be had: the one that URLVariable
 // names, those of the legs between, one from local binaries, and on Debian as
 // root one from a package that is installed for it. Otherwise the error names
 // the reason of each.
 func Find(ctx context.Context, options Options, between ...Leg) (*Server, error) {
-	legs := []Leg{{URLVariable, fromEnvironment}}
+	legs := []Leg{{Name: URLVariable, Start: fromEnvironment}}
 	legs = append(legs, between...)
 	return first(ctx, append(legs, ownLegs(options)...))
 }
@@ -43,30 +39,18 @@ func StartOrInstall(ctx context.Context, options Options) (*Server, error) {
 
 func ownLegs(options Options) []Leg {
 	return []Leg{
-		{"local binaries", func(ctx context.Context) (*Server, error) { return Start(ctx, options) }},
-		{"Debian package", func(ctx context.Context) (*Server, error) { return installAndStart(ctx, options) }},
+		{Name: "local binaries", Start: func(ctx context.Context) (*Server, error) { return Start(ctx, options) }},
+		{Name: "Debian package", Start: func(ctx context.Context) (*Server, error) { return installAndStart(ctx, options) }},
 	}
 }
 
 func first(ctx context.Context, legs []Leg) (*Server, error) {
-	var reasons []string
-	for _, leg := range legs {
-		server, err := leg.Start(ctx)
-		if err == nil {
-			return server, nil
-		}
-		if errors.Is(err, errDecisive) || ctx.Err() != nil {
-			return nil, fmt.Errorf("pgserver: %s: %w", leg.Name, err)
-		}
-		reasons = append(reasons, fmt.Sprintf("  - %s: %v", leg.Name, err))
+	server, err := localproc.First(ctx, "no PostgreSQL server: set "+URLVariable+", start Docker, or install PostgreSQL", legs)
+	if err != nil {
+		return nil, fmt.Errorf("pgserver: %w", err)
 	}
-	return nil, fmt.Errorf("pgserver: no PostgreSQL server: set %s, start Docker, or install PostgreSQL. Tried:\n%s",
-		URLVariable, strings.Join(reasons, "\n"))
+	return server, nil
 }
-
-// errDecisive marks the failure of what was asked for by name: to take something
-// else in its place would test what nobody wanted to test.
-var errDecisive = errors.New("asked for by name, so nothing else is tried")
 
 func fromEnvironment(ctx context.Context) (*Server, error) {
 	url := os.Getenv(URLVariable)
@@ -74,7 +58,7 @@ func fromEnvironment(ctx context.Context) (*Server, error) {
 		return nil, errors.New("not set")
 	}
 	if err := ping(ctx, url); err != nil {
-		return nil, fmt.Errorf("%w (%w)", err, errDecisive)
+		return nil, fmt.Errorf("%w (%w)", err, localproc.ErrDecisive)
 	}
 	return Foreign(url, "server of "+URLVariable, nil), nil
 }

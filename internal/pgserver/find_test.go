@@ -8,7 +8,7 @@ import (
 )
 
 func failing(name, reason string) Leg {
-	return Leg{name, func(context.Context) (*Server, error) { return nil, errors.New(reason) }}
+	return Leg{Name: name, Start: func(context.Context) (*Server, error) { return nil, errors.New(reason) }}
 }
 
 func TestEveryLegsReasonIsNamed(t *testing.T) {
@@ -29,8 +29,8 @@ func TestTheFirstLegThatWorksWins(t *testing.T) {
 	want := Foreign("", "", nil)
 	got, err := first(t.Context(), []Leg{
 		failing("Docker", "no engine"),
-		{"works", func(context.Context) (*Server, error) { return want, nil }},
-		{"too late", func(context.Context) (*Server, error) { t.Error("asked needlessly"); return nil, nil }},
+		{Name: "works", Start: func(context.Context) (*Server, error) { return want, nil }},
+		{Name: "too late", Start: func(context.Context) (*Server, error) { t.Error("asked needlessly"); return nil, nil }},
 	})
 	if err != nil || got != want {
 		t.Fatalf("got %v, %v", got, err)

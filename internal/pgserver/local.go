@@ -12,27 +12,30 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // local is a server process of ours: its files, and the running instance.
 type local struct {
 	bin      string
-	folder   *folder
+	folder   *localproc.Folder
 	settings []string
 	port     int
-	running  *process // nil while halted
+	running  *localproc.Process // nil while halted
 }
 
-// startTries bounds how often another port is taken when somebody else was
-// faster to bind the first.
-const startTries = 5
+// immediateStop is the signal for the server's immediate shutdown.
+const immediateStop = syscall.SIGQUIT
+
+func (l *local) data() string { return filepath.Join(l.folder.Path(), "data") }
 
 func startLocal(ctx context.Context, options Options) (*local, error) {
 	bin, err := findBinaries()
 	if err != nil {
 		return nil, err
 	}
-	folder, err := newFolder(options.Durable)
+	folder, err := localproc.NewFolder("pgidem-postgres-", options.Durable)
 	if err != nil {
 		return nil, err
 	}
@@ -49,51 +52,33 @@ func startLocal(ctx context.Context, options Options) (*local, error) {
 func (l *local) initialize(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(l.bin, "initdb"), "-D", l.folder.data(), "-U", "postgres",
+	cmd := exec.CommandContext(ctx, filepath.Join(l.bin, "initdb"), "-D", l.data(), "-U", "postgres",
 		"-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	cmd.Dir = l.folder.path
-	cmd.SysProcAttr = l.folder.owner.attributes()
+	cmd.Dir = l.folder.Path()
+	cmd.SysProcAttr = l.folder.Attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return nil
 }
 
-func (l *local) startOnFreePort(ctx context.Context) (err error) {
-	for range startTries {
-		if l.port, err = freePort(); err != nil {
-			return err
-		}
-		if err = l.resume(ctx); !errors.Is(err, errPortTaken) {
-			return err
-		}
-	}
-	return err
+func (l *local) startOnFreePort(ctx context.Context) error {
+	return localproc.OnFreePort(func(port int) error {
+		l.port = port
+		return l.resume(ctx)
+	})
 }
-
-// freePort returns a port that was free a moment ago.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-// errPortTaken: between freePort and the start somebody else took the port.
-var errPortTaken = errors.New("port is taken")
 
 func (l *local) resume(ctx context.Context) error {
 	if l.running != nil {
 		return errors.New("the server is running")
 	}
-	p, err := startProcess(l.command(), l.folder)
+	p, err := localproc.StartProcess(l.command(), l.folder, immediateStop)
 	if err != nil {
 		return err
 	}
-	if err := awaitReady(ctx, l.url(), p.exited); err != nil {
-		p.kill()
+	if err := awaitReady(ctx, l.url(), p.Exited()); err != nil {
+		p.Kill()
 		return l.startError(err)
 	}
 	l.running = p
@@ -101,7 +86,7 @@ func (l *local) resume(ctx context.Context) error {
 }
 
 func (l *local) command() *exec.Cmd {
-	args := []string{"-D", l.folder.data(), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(l.port)}
+	args := []string{"-D", l.data(), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "port=" + strconv.Itoa(l.port)}
 	for _, setting := range l.settings {
 		args = append(args, "-c", setting)
 	}
@@ -109,9 +94,9 @@ func (l *local) command() *exec.Cmd {
 }
 
 func (l *local) startError(err error) error {
-	log := l.folder.log()
+	log := l.folder.Log()
 	if strings.Contains(log, "could not bind") {
-		return fmt.Errorf("%w: %d", errPortTaken, l.port)
+		return fmt.Errorf("%w: %d", localproc.ErrPortTaken, l.port)
 	}
 	return fmt.Errorf("server did not come up: %w\n%s", err, log)
 }
@@ -131,14 +116,14 @@ func (l *local) pid() int {
 	if l.running == nil {
 		return 0
 	}
-	return l.running.pid()
+	return l.running.PID()
 }
 
 func (l *local) signal(signal os.Signal) error {
 	if l.running == nil {
 		return os.ErrProcessDone
 	}
-	return l.running.signal(signal)
+	return l.running.Signal(signal)
 }
 
 // halt uses the server's immediate shutdown.
@@ -146,11 +131,11 @@ func (l *local) halt() error {
 	if l.running == nil {
 		return nil
 	}
-	err := l.running.end(syscall.SIGQUIT)
+	err := l.running.End(immediateStop)
 	l.running = nil
 	return err
 }
 
 func (l *local) close() error {
-	return errors.Join(l.halt(), l.folder.remove())
+	return errors.Join(l.halt(), l.folder.Remove())
 }

@@ -2,9 +2,9 @@
 //
 //	withservers -- go test ./...
 //
-// It finds or starts them, says on standard error what it found, passes their
-// addresses in the environment, hands on the command's exit status and the
-// signals that it gets itself, and stops what it started.
+// It finds or starts PostgreSQL, Redis and a Redis Cluster, says on standard error
+// what it found, passes their addresses in the environment, hands on the command's
+// exit status and the signals that it gets itself, and stops what it started.
 package main
 
 import (
@@ -56,18 +56,21 @@ func run(command []string, options pgserver.Options) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 
 	begin := time.Now()
-	server, err := find(signals, options)
+	servers, err := find(signals, options)
+	defer servers.Stop(say)
 	if err != nil {
 		say("%v", err)
 		return statusNoServer
 	}
-	defer stop(server)
-	say("PostgreSQL: %s, ready after %d ms", server.Origin(), time.Since(begin).Milliseconds())
-	return runCommand(command, signals, pgserver.URLVariable+"="+server.URL())
+	for _, origin := range servers.Origins() {
+		say("%s", origin)
+	}
+	say("ready after %d ms", time.Since(begin).Milliseconds())
+	return runCommand(command, signals, servers.Environment()...)
 }
 
 // find gives up at a signal.
-func find(signals <-chan os.Signal, options pgserver.Options) (*pgserver.Server, error) {
+func find(signals <-chan os.Signal, options pgserver.Options) (*testenv.Servers, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	found := make(chan struct{})
@@ -79,17 +82,11 @@ func find(signals <-chan os.Signal, options pgserver.Options) (*pgserver.Server,
 		case <-found:
 		}
 	}()
-	server, err := testenv.Postgres(ctx, options)
+	servers, err := testenv.All(ctx, options)
 	if ctx.Err() != nil {
-		return nil, errors.Join(context.Cause(ctx), err)
+		return servers, errors.Join(context.Cause(ctx), err)
 	}
-	return server, err
-}
-
-func stop(server *pgserver.Server) {
-	if err := server.Stop(); err != nil {
-		say("%v", err)
-	}
+	return servers, err
 }
 
 func runCommand(command []string, signals <-chan os.Signal, environment ...string) int {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgidem/pgidem/internal/pgserver"
+	"github.com/pgidem/pgidem/internal/redisserver"
 )
 
 func TestCommandGetsAServerWhichEndsWithIt(t *testing.T) {
@@ -62,5 +63,13 @@ func TestSignalIsHandedOn(t *testing.T) {
 	signals <- syscall.SIGTERM
 	if got := runCommand([]string{"sleep", "60"}, signals); got != 128+int(syscall.SIGTERM) {
 		t.Errorf("exit status %d, want that of a command ended by SIGTERM", got)
+	}
+}
+
+func TestCommandIsToldOfEveryServer(t *testing.T) {
+	for _, name := range []string{pgserver.URLVariable, redisserver.AddrVariable, redisserver.ClusterVariable} {
+		if got := run([]string{"sh", "-c", `test -n "$` + name + `"`}, pgserver.Options{}); got != 0 {
+			t.Errorf("the command was not given %s", name)
+		}
 	}
 }

@@ -1,27 +1,28 @@
-package pgserver
+package localproc
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-const (
-	folderPrefix = "pgidem-postgres-"
-	lockName     = "in-use"
-)
+// lockName is the file that says whether a folder's process lives.
+const lockName = "in-use"
 
-// folder holds the files of one server. It is locked as long as its process
+// Folder holds the files of one server. It is locked as long as its process
 // lives: a process that is killed cannot remove it, so the next one does.
-type folder struct {
+type Folder struct {
 	path  string
 	owner owner
 	lock  *os.File
 }
 
-// newFolder makes a folder that the server's user can reach. t.TempDir would not
-// do: as root its parent is closed to everybody else.
-func newFolder(onDisk bool) (*folder, error) {
+// NewFolder makes a folder that the server's user can reach; its name begins
+// with prefix, and those of that prefix whose process was killed are removed. It
+// lies in memory where that has room, unless onDisk. t.TempDir would not do: as
+// root its parent is closed to everybody else.
+func NewFolder(prefix string, onDisk bool) (*Folder, error) {
 	owner, err := unprivileged()
 	if err != nil {
 		return nil, err
@@ -30,17 +31,17 @@ func newFolder(onDisk bool) (*folder, error) {
 	if !onDisk {
 		base = memoryFolder()
 	}
-	removeAbandoned(base)
-	path, err := os.MkdirTemp(base, folderPrefix)
+	removeAbandoned(base, prefix)
+	path, err := os.MkdirTemp(base, prefix)
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{path: path, owner: owner}
+	f := &Folder{path: path, owner: owner}
 	if f.lock, err = lockFolder(path); err != nil {
-		return nil, errors.Join(err, f.remove())
+		return nil, errors.Join(err, f.Remove())
 	}
 	if err := owner.own(path); err != nil {
-		return nil, errors.Join(err, f.remove())
+		return nil, errors.Join(err, f.Remove())
 	}
 	return f, nil
 }
@@ -60,8 +61,8 @@ func lockFolder(path string) (*os.File, error) {
 }
 
 // removeAbandoned removes the folders of processes that were killed.
-func removeAbandoned(base string) {
-	locks, _ := filepath.Glob(filepath.Join(base, folderPrefix+"*", lockName))
+func removeAbandoned(base, prefix string) {
+	locks, _ := filepath.Glob(filepath.Join(base, prefix+"*", lockName))
 	for _, name := range locks {
 		lock, err := os.OpenFile(name, os.O_RDWR, 0)
 		if err != nil {
@@ -74,9 +75,13 @@ func removeAbandoned(base string) {
 	}
 }
 
-func (f *folder) data() string { return filepath.Join(f.path, "data") }
+// Path is the folder's own path.
+func (f *Folder) Path() string { return f.path }
 
-func (f *folder) openLog() (*os.File, error) {
+// Attributes let a child run as the user that the folder belongs to.
+func (f *Folder) Attributes() *syscall.SysProcAttr { return f.owner.attributes() }
+
+func (f *Folder) openLog() (*os.File, error) {
 	// Each start has a log of its own; an older one would tell of older errors.
 	return os.Create(filepath.Join(f.path, "log"))
 }
@@ -84,7 +89,8 @@ func (f *folder) openLog() (*os.File, error) {
 // logTail is how much of the log goes into an error.
 const logTail = 4000
 
-func (f *folder) log() string {
+// Log returns the end of what the folder's server has said since its last start.
+func (f *Folder) Log() string {
 	text, err := os.ReadFile(filepath.Join(f.path, "log"))
 	if err != nil {
 		return err.Error()
@@ -92,7 +98,8 @@ func (f *folder) log() string {
 	return string(text[max(0, len(text)-logTail):])
 }
 
-func (f *folder) remove() error {
+// Remove removes the folder and all that is in it. It may be called twice.
+func (f *Folder) Remove() error {
 	err := os.RemoveAll(f.path)
 	if f.lock != nil {
 		err = errors.Join(err, f.lock.Close())

@@ -1,15 +1,16 @@
-package pgserver
+package localproc
 
 import (
 	"errors"
 	"os"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"time"
 )
 
-// process is a running server.
-type process struct {
+// Process is a running server. Its methods are safe for concurrent use.
+type Process struct {
 	cmd    *exec.Cmd
 	exited <-chan struct{} // closed once the process has been reaped
 }
@@ -17,8 +18,10 @@ type process struct {
 // endTimeout bounds an immediate shutdown, which takes milliseconds.
 const endTimeout = 20 * time.Second
 
-// startProcess starts cmd with its output in the folder's log.
-func startProcess(cmd *exec.Cmd, f *folder) (*process, error) {
+// StartProcess starts cmd in the folder, as its user and with its output in the
+// log. When this process ends, however it ends, the child gets last, where the
+// operating system can do that.
+func StartProcess(cmd *exec.Cmd, f *Folder, last syscall.Signal) (*Process, error) {
 	log, err := f.openLog()
 	if err != nil {
 		return nil, err
@@ -26,7 +29,7 @@ func startProcess(cmd *exec.Cmd, f *folder) (*process, error) {
 	defer func() { _ = log.Close() }()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = f.path, log, log
 	cmd.SysProcAttr = f.owner.attributes()
-	dieWithParent(cmd.SysProcAttr)
+	dieWithParent(cmd.SysProcAttr, last)
 
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
@@ -45,31 +48,37 @@ func startProcess(cmd *exec.Cmd, f *folder) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	return &process{cmd: cmd, exited: exited}, nil
+	return &Process{cmd: cmd, exited: exited}, nil
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+// PID returns the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-func (p *process) signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+// Signal sends a signal to the process.
+func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
 
-func (p *process) kill() {
+// Exited returns a channel that is closed when the process has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Kill ends the process at once and waits for it to go.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may be gone already
 	<-p.exited
 }
 
-// end sends the signal and waits for the process to go; one that does not is
+// End sends the signal and waits for the process to go; one that does not is
 // killed.
-func (p *process) end(signal os.Signal) error {
-	if err := p.signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+func (p *Process) End(signal os.Signal) error {
+	if err := p.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		// Windows knows no signals.
-		p.kill()
+		p.Kill()
 		return nil
 	}
 	select {
 	case <-p.exited:
 		return nil
 	case <-time.After(endTimeout):
-		p.kill()
+		p.Kill()
 		return errors.New("the server did not heed its signal and was killed")
 	}
 }

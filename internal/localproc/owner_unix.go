@@ -1,6 +1,6 @@
 //go:build unix
 
-package pgserver
+package localproc
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 // owner is the user that the server runs as; nil is the one that we run as.
 type owner struct{ credential *syscall.Credential }
 
-// unprivileged returns somebody else when we are root: initdb and postgres
-// refuse root.
+// unprivileged returns somebody else when we are root: some servers refuse
+// root, and none needs it.
 func unprivileged() (owner, error) {
 	if os.Geteuid() != 0 {
 		return owner{}, nil

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package pgserver
+package localproc
 
 import (
 	"os"
@@ -8,6 +8,6 @@ import (
 )
 
 // dieWithParent can do nothing here: a killed process leaves its server behind.
-func dieWithParent(*syscall.SysProcAttr) {}
+func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
 
 func memoryFolder() string { return os.TempDir() }

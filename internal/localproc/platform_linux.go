@@ -1,4 +1,4 @@
-package pgserver
+package localproc
 
 import (
 	"os"
@@ -7,8 +7,8 @@ import (
 
 // dieWithParent makes the kernel end the server when this process ends, however
 // it ends.
-func dieWithParent(attributes *syscall.SysProcAttr) {
-	attributes.Pdeathsig = syscall.SIGQUIT // the immediate shutdown
+func dieWithParent(attributes *syscall.SysProcAttr, signal syscall.Signal) {
+	attributes.Pdeathsig = signal
 }
 
 // memoryMinimum is what a folder in memory must have to spare.

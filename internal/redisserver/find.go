@@ -1,0 +1,102 @@
+package redisserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/pgidem/pgidem/internal/localproc"
+)
+
+// Environment variables that decide where a server comes from.
+const (
+	// AddrVariable names a running server, host:port. What tests write there
+	// they remove again.
+	AddrVariable = "PGIDEM_TEST_REDIS_ADDR"
+	// ClusterVariable names nodes of a running Cluster, each host:port,
+	// separated by commas.
+	ClusterVariable = "PGIDEM_TEST_REDIS_CLUSTER"
+	// BinVariable names the folder of redis-server and redis-cli.
+	BinVariable = "PGIDEM_REDIS_BIN"
+)
+
+// Leg is one way to a server.
+type Leg = localproc.Leg[*Server]
+
+// Find returns the first server that can be had: the one that AddrVariable
+// names, one from local binaries, and on Debian as root one from a package that
+// is installed for it. Otherwise the error names the reason of each.
+func Find(ctx context.Context, options Options) (*Server, error) {
+	return first(ctx, append([]Leg{{Name: AddrVariable, Start: fromEnvironment}}, ownLegs(options)...))
+}
+
+// StartOrInstall is Find without the leg that leads to somebody else's server:
+// what it returns can be halted.
+func StartOrInstall(ctx context.Context, options Options) (*Server, error) {
+	return first(ctx, ownLegs(options))
+}
+
+func ownLegs(options Options) []Leg {
+	return []Leg{
+		{Name: "local binaries", Start: func(ctx context.Context) (*Server, error) { return Start(ctx, options) }},
+		{Name: "Debian package", Start: func(ctx context.Context) (*Server, error) {
+			if err := installPackage(ctx); err != nil {
+				return nil, err
+			}
+			return Start(ctx, options)
+		}},
+	}
+}
+
+func first(ctx context.Context, legs []Leg) (*Server, error) {
+	server, err := localproc.First(ctx, "no Redis server: set "+AddrVariable+", or install Redis", legs)
+	if err != nil {
+		return nil, fmt.Errorf("redisserver: %w", err)
+	}
+	return server, nil
+}
+
+func fromEnvironment(ctx context.Context) (*Server, error) {
+	addr := os.Getenv(AddrVariable)
+	if addr == "" {
+		return nil, errors.New("not set")
+	}
+	if err := ping(ctx, addr); err != nil {
+		return nil, fmt.Errorf("%w (%w)", err, localproc.ErrDecisive)
+	}
+	return &Server{addr: addr, origin: "server of " + AddrVariable}, nil
+}
+
+// errNoBinaries: no server is installed.
+var errNoBinaries = errors.New("no redis-server in " + BinVariable + " or PATH")
+
+// findBinaries returns the folder of redis-server.
+func findBinaries() (string, error) {
+	if dir := os.Getenv(BinVariable); dir != "" {
+		if _, err := exec.LookPath(filepath.Join(dir, "redis-server")); err != nil {
+			return "", fmt.Errorf("%s: %w (%w)", BinVariable, err, localproc.ErrDecisive)
+		}
+		return dir, nil
+	}
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return "", errNoBinaries
+	}
+	return filepath.Dir(path), nil
+}
+
+// installPackage installs Debian's redis-server. It does nothing where binaries
+// are: then it is not their absence that is wrong.
+func installPackage(ctx context.Context) error {
+	missing := func() bool {
+		_, err := findBinaries()
+		return errors.Is(err, errNoBinaries)
+	}
+	if !missing() {
+		return errors.New("not tried, binaries are installed")
+	}
+	return localproc.Install(ctx, missing, "redis-server")
+}

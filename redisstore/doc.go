@@ -1,0 +1,13 @@
+// Package redisstore keeps idempotency records in Redis: a single server, one
+// behind Sentinel, or a Cluster.
+//
+// A reservation is a lease: a key with an end, which is renewed while the handler
+// runs. At most one lease on a key is alive, a record is replayed until its TTL
+// is over, and an owner whose lease was taken over changes nothing. It is as
+// durable as that Redis: a crash between a handler's effect and its Commit lets a
+// retry run again when the lease has ended, and so does a failover that loses the
+// write. For effects in PostgreSQL that must happen exactly once use txstore.
+//
+// Every step is one Lua script on one key, and the server's clock is the only
+// one. A fresh request takes two round trips, a replay one.
+package redisstore

@@ -1,0 +1,81 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ageScript moves the end of a record, and that of its key, back by ARGV[1]
+// microseconds; a key whose end has passed goes in a millisecond.
+var ageScript = redis.NewScript(recordLua + `
+local r = look(KEYS[1])
+if not r or r.unreadable then
+  return 0
+end
+redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', math.max(0, r.ends - ARGV[1])))
+redis.call('PEXPIRE', KEYS[1], math.max(1, redis.call('PTTL', KEYS[1]) - ARGV[1] / 1000))
+return 1
+`)
+
+// Age makes the records under prefix older by d.
+func Age(ctx context.Context, client redis.UniversalClient, prefix string, d time.Duration) error {
+	keys, err := Keys(ctx, client, prefix)
+	for _, key := range keys {
+		err = errors.Join(err, ageScript.Run(ctx, client, []string{key}, d.Microseconds()).Err())
+	}
+	return err
+}
+
+// Keys returns the Redis keys under prefix.
+func Keys(ctx context.Context, client redis.UniversalClient, prefix string) (keys []string, err error) {
+	scan := func(ctx context.Context, node redis.Cmdable) error {
+		found, err := node.Keys(ctx, prefix+"*").Result()
+		keys = append(keys, found...)
+		return err
+	}
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		found := make(chan []string, 64)
+		err = cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+			some, err := node.Keys(ctx, prefix+"*").Result()
+			found <- some
+			return err
+		})
+		close(found)
+		for some := range found {
+			keys = append(keys, some...)
+		}
+		return keys, err
+	}
+	return keys, scan(ctx, client)
+}
+
+// LoadScripts spares what is counted the first call's NOSCRIPT.
+func LoadScripts(ctx context.Context, client redis.UniversalClient) error {
+	var err error
+	for _, script := range []*redis.Script{reserveScript, commitScript, renewScript, releaseScript} {
+		err = errors.Join(err, script.Load(ctx, client).Err())
+	}
+	return err
+}
+
+// Subscribed tells whether the server has confirmed a subscription for key.
+func (s *Store) Subscribed(key string) bool {
+	s.listener.mu.Lock()
+	defer s.listener.mu.Unlock()
+	for _, session := range s.listener.sessions {
+		if e := session.wanted[s.config.Prefix+key]; e != nil && e.confirmed {
+			return true
+		}
+	}
+	return false
+}
+
+// Sessions returns how many connections for notifications there are.
+func (s *Store) Sessions() int {
+	s.listener.mu.Lock()
+	defer s.listener.mu.Unlock()
+	return len(s.listener.sessions)
+}

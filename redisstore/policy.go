@@ -1,0 +1,53 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+const (
+	policySetting = "maxmemory-policy"
+	// keepsAll is the one policy under which a full server refuses writes
+	// instead of forgetting what it has.
+	keepsAll = "noeviction"
+)
+
+// checkPolicy refuses a server that may evict records. A server that does not
+// let us ask is not refused, but reported.
+func (s *Store) checkPolicy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.CallTimeout)
+	defer cancel()
+	switch client := s.client.(type) {
+	case *redis.ClusterClient:
+		return client.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return s.checkNode(ctx, node) })
+	case *redis.Ring:
+		return client.ForEachShard(ctx, func(ctx context.Context, node *redis.Client) error { return s.checkNode(ctx, node) })
+	}
+	return s.checkNode(ctx, s.client)
+}
+
+func (s *Store) checkNode(ctx context.Context, node redis.Cmdable) error {
+	settings, err := node.ConfigGet(ctx, policySetting).Result()
+	var refused redis.Error
+	if errors.As(err, &refused) {
+		s.config.OnError(fmt.Errorf("redisstore: %s cannot be read, see that it is %s: %w", policySetting, keepsAll, err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("redisstore: %w: %w", idem.ErrStoreUnavailable, err)
+	}
+	policy, known := settings[policySetting]
+	switch {
+	case !known:
+		s.config.OnError(fmt.Errorf("redisstore: the server does not tell its %s, see that it is %s", policySetting, keepsAll))
+	case policy != keepsAll && !s.config.AllowEviction:
+		return fmt.Errorf("redisstore: %s is %q: a full server would forget records, and their requests would run again; set it to %s, or set Config.AllowEviction",
+			policySetting, policy, keepsAll)
+	}
+	return nil
+}

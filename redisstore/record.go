@@ -1,0 +1,97 @@
+package redisstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/record"
+)
+
+// The layout of a record, which the scripts know too: see lua/record.lua.
+const (
+	version        = 1
+	stateLeased    = 'L'
+	stateCompleted = 'C'
+	atOffset       = 10
+	attemptOffset  = 18
+	headBytes      = 54
+)
+
+// stored is a record as a probe met it.
+type stored struct {
+	completed bool
+	at        time.Time // of the Commit, if completed
+	attempt   string
+	hash      string
+	response  []byte
+}
+
+// encodeTail returns what follows a record's head. A lease has no response.
+func encodeTail(hash string, response []byte) []byte {
+	b := make([]byte, 0, 4+len(hash)+len(response))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(hash))) //nolint:gosec // no hash has 4 GiB
+	b = append(b, hash...)
+	return append(b, response...)
+}
+
+// encodeResponse writes status, length of the header, header and body.
+func encodeResponse(c idem.Cached) []byte {
+	header := record.EncodeHeader(c.Header)
+	b := make([]byte, 0, 2*binary.MaxVarintLen64+len(header)+len(c.Body))
+	b = binary.AppendVarint(b, int64(c.Status))
+	b = binary.AppendUvarint(b, uint64(len(header)))
+	b = append(b, header...)
+	return append(b, c.Body...)
+}
+
+// decode takes a record apart.
+func decode(b string) (stored, error) {
+	if len(b) < headBytes+4 || b[0] != version {
+		return stored{}, unreadable("no record of version %d in %d bytes", version, len(b))
+	}
+	var r stored
+	switch b[1] {
+	case stateLeased:
+	case stateCompleted:
+		r.completed = true
+	default:
+		return stored{}, unreadable("state is %q", b[1])
+	}
+	r.at = serverTime(int64(binary.BigEndian.Uint64([]byte(b[atOffset:])))) //nolint:gosec // written from a positive number
+	r.attempt = b[attemptOffset:headBytes]
+	tail := b[headBytes+4:]
+	length := uint64(binary.BigEndian.Uint32([]byte(b[headBytes:])))
+	if length > uint64(len(tail)) {
+		return stored{}, unreadable("request hash of %d bytes in %d", length, len(tail))
+	}
+	r.hash, r.response = tail[:length], []byte(tail[length:])
+	return r, nil
+}
+
+// cached decodes the response of a completed record.
+func (r stored) cached() (*idem.Cached, error) {
+	status, size := binary.Varint(r.response)
+	if size <= 0 {
+		return nil, unreadable("no status")
+	}
+	rest := r.response[size:]
+	length, size := binary.Uvarint(rest)
+	if size <= 0 || length > uint64(len(rest)-size) {
+		return nil, unreadable("header is cut short")
+	}
+	rest = rest[size:]
+	header, err := record.DecodeHeader(record.Format, rest[:length])
+	if err != nil {
+		return nil, unreadable("%w", err)
+	}
+	return &idem.Cached{Status: int(status), Header: header, Body: rest[length:], RequestHash: r.hash, StoredAt: r.at}, nil
+}
+
+// serverTime converts what the scripts' clock says.
+func serverTime(microseconds int64) time.Time { return time.UnixMicro(microseconds).UTC() }
+
+func unreadable(format string, args ...any) error {
+	return fmt.Errorf("redisstore: %w: %w", idem.ErrRecordUnreadable, fmt.Errorf(format, args...))
+}

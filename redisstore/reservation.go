@@ -1,0 +1,174 @@
+package redisstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/lease"
+)
+
+const (
+	// staleTime is how long a lease's key outlives the lease, so that an owner
+	// that was cut off can still commit if nobody took over.
+	staleTime = 10 * time.Minute
+	// commitGrace is how long a lease is kept alive after its Commit has failed:
+	// as long as the Commit is repeated, and a little longer.
+	commitGrace = 45 * time.Second
+)
+
+// reservation is what a Reserve that was fresh leaves for Commit and Release.
+type reservation struct {
+	store  *Store
+	key    string
+	id     string
+	ttl    time.Duration
+	plain  bool // made without an attempt
+	keeper *lease.Keeper
+
+	// mu guards what follows.
+	mu    sync.Mutex
+	held  bool        // neither committed nor released
+	grace *time.Timer // nil unless a Commit has failed
+}
+
+// hold makes the reservation of a Reserve whose call began at began.
+func (q *request) hold(began time.Time) {
+	s := q.store
+	r := &reservation{store: s, key: q.key, id: q.id, ttl: q.ttl, plain: q.attempt == nil, held: true}
+	// Without an attempt nobody can be told, and nobody may come to settle it.
+	config := lease.Config{Duration: s.config.Lease, Renew: r.renew, Lost: r.settle}
+	if q.attempt != nil {
+		config.Lost = q.attempt.LoseLease
+		if limit := q.attempt.MaxHandlerTime(); limit > 0 {
+			config.Until = began.Add(limit + s.config.Lease)
+		}
+	}
+	s.running.more()
+	r.keeper = lease.Keep(began, config)
+	s.live.add(r)
+	if q.attempt != nil {
+		q.attempt.Bind(r)
+	}
+}
+
+func (r *reservation) renew(ctx context.Context) error {
+	s := r.store
+	a, err := s.call(ctx, renewScript, r.key, r.id, micros(s.config.Lease), millis(s.config.Lease+staleTime))
+	if err == nil && a.kind() != replyRenewed {
+		return idem.ErrLeaseLost
+	}
+	return err
+}
+
+// reserved tells whether r was neither committed nor released.
+func (r *reservation) reserved() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held
+}
+
+// settle ends the reservation in this process, once.
+func (r *reservation) settle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.held {
+		return
+	}
+	r.held = false
+	r.keeper.Stop()
+	if r.grace != nil {
+		r.grace.Stop()
+	}
+	r.store.live.remove(r)
+	r.store.running.end()
+}
+
+// endLater bounds the life of a lease whose Commit has failed. Until then it is
+// renewed, so that the Commit can be repeated.
+func (r *reservation) endLater() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held && r.grace == nil {
+		r.grace = time.AfterFunc(commitGrace, r.settle)
+	}
+}
+
+// reservationIn returns the reservation that ctx's Commit or Release is for. If
+// there is none it is one that was never held, of no attempt.
+func (s *Store) reservationIn(ctx context.Context, key string) *reservation {
+	if r, ok := s.bound(ctx, key); ok {
+		return r
+	}
+	_, hasAttempt := idem.AttemptFromContext(ctx)
+	if r, ok := s.live.find(key); ok && r.plain && !hasAttempt {
+		return r
+	}
+	return &reservation{store: s, key: key, plain: !hasAttempt}
+}
+
+// bound returns the reservation of key that an attempt in ctx has made: the one
+// that is held, or else any.
+func (s *Store) bound(ctx context.Context, key string) (*reservation, bool) {
+	ours := func(r *reservation) bool { return r.store == s && r.key == key }
+	if r, ok := idem.Bound(ctx, func(r *reservation) bool { return ours(r) && r.reserved() }); ok {
+		return r, true
+	}
+	return idem.Bound(ctx, ours)
+}
+
+// live are the reservations that this Store holds.
+type live struct {
+	// mu guards byKey. Reservations are locked before it, never after.
+	mu    sync.Mutex
+	byKey map[string]*reservation
+}
+
+// add notes r. One that it replaces has lost its lease; if it belongs to no
+// attempt nobody else would settle it.
+func (l *live) add(r *reservation) {
+	if before := l.replace(r); before != nil && before.plain {
+		before.settle()
+	}
+}
+
+func (l *live) replace(r *reservation) (before *reservation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byKey == nil {
+		l.byKey = make(map[string]*reservation)
+	}
+	before, l.byKey[r.key] = l.byKey[r.key], r
+	return before
+}
+
+func (l *live) remove(r *reservation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byKey[r.key] == r {
+		delete(l.byKey, r.key)
+	}
+}
+
+func (l *live) find(key string) (*reservation, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, ok := l.byKey[key]
+	return r, ok
+}
+
+// holds tells whether the attempt runs in this process.
+func (l *live) holds(key, attempt string) bool {
+	r, ok := l.find(key)
+	return ok && r.id == attempt
+}
+
+// stopAll ends all renewing.
+func (l *live) stopAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.byKey {
+		r.keeper.Stop()
+	}
+}

@@ -1,0 +1,39 @@
+package redisstore
+
+import (
+	_ "embed" // the scripts
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The scripts touch one key each, so that any slot of a Cluster can run them,
+// and are idempotent by attempt id: go-redis repeats a call whose reply was lost.
+var (
+	//go:embed lua/record.lua
+	recordLua string
+	//go:embed lua/reserve.lua
+	reserveLua string
+	//go:embed lua/commit.lua
+	commitLua string
+	//go:embed lua/renew.lua
+	renewLua string
+	//go:embed lua/release.lua
+	releaseLua string
+
+	reserveScript = redis.NewScript(recordLua + reserveLua)
+	commitScript  = redis.NewScript(recordLua + commitLua)
+	renewScript   = redis.NewScript(recordLua + renewLua)
+	releaseScript = redis.NewScript(recordLua + releaseLua)
+)
+
+// The first word of a script's reply.
+const (
+	replyFresh      = "fresh"
+	replyHeld       = "held"
+	replyCommitted  = "committed"
+	replyCompleted  = "completed"
+	replyNothing    = "nothing"
+	replyLost       = "lost"
+	replyRenewed    = "renewed"
+	replyUnreadable = "unreadable"
+)

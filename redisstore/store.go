@@ -1,0 +1,163 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pgidem/pgidem/idem"
+)
+
+// Store keeps idempotency records in Redis. It is safe for concurrent use, and
+// any number of Stores, in any number of processes, may share one server and
+// prefix.
+//
+// A reservation belongs to the attempt in Reserve's context. Without one it
+// belongs to the Store: whoever calls Commit or Release for its key, without an
+// attempt too, acts for it.
+type Store struct {
+	client   redis.UniversalClient
+	config   Config
+	flights  flights
+	listener *listener
+	running  *running
+	live     live
+	calls    calls
+}
+
+var _ idem.Store = (*Store)(nil)
+
+// New returns a Store that works through client, which stays the caller's: close
+// the Store first, then the client. It asks the server for its maxmemory-policy
+// and refuses one that evicts records, unless Config.AllowEviction is set; a
+// server that keeps its policy to itself is reported to Config.OnError. An error
+// that is [idem.ErrStoreUnavailable] says that the server was not reached. New
+// starts nothing.
+func New(client redis.UniversalClient, config Config) (*Store, error) {
+	config, err := config.withDefaults(client)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{client: client, config: config, running: newRunning()}
+	s.listener = newListener(s)
+	if err := s.checkPolicy(context.Background()); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close makes every later Reserve return [idem.ErrStoreClosed], waits for the
+// attempts that are running, at most Config.CloseTimeout, and ends what the Store
+// has in the background: leases that are still held are not renewed any more. It
+// may be called more than once.
+//
+// Call it after http.Server.Shutdown, which does not wait for a handler whose
+// HTTP/2 client has gone.
+func (s *Store) Close() {
+	s.running.close(s.config.CloseTimeout)
+	s.listener.close()
+	s.live.stopAll()
+}
+
+// Commit implements [idem.Store]. The record's TTL starts now. A lease that has
+// ended is still committed if nobody took it over; if somebody did, or if the
+// reservation is gone, Commit returns [idem.ErrLeaseLost]. After an error that is
+// [idem.ErrStoreUnavailable] the Commit may have happened: calling it again is
+// safe, and the lease is renewed meanwhile.
+func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
+	r := s.reservationIn(ctx, key)
+	a, err := s.call(context.WithoutCancel(ctx), commitScript, key,
+		r.id, micros(r.ttl), millis(r.ttl), encodeTail(requestHash, encodeResponse(response)), s.listener.publishCommand())
+	if err != nil {
+		r.endLater()
+		return unavailable(err)
+	}
+	if a.kind() == replyCommitted {
+		response.RequestHash, response.StoredAt = requestHash, serverTime(a.number(1))
+		s.flights.deliver(key, requestHash, response)
+	}
+	defer r.settle()
+	return committed(a, r, requestHash)
+}
+
+// committed says what the reply to a Commit means for the owner of r.
+func committed(a reply, r *reservation, hash string) error {
+	switch a.kind() {
+	case replyCommitted:
+		return nil
+	case replyCompleted:
+		switch {
+		case a.text(1) != hash:
+			return idem.ErrHashMismatch
+		case a.text(2) != r.id && !r.plain:
+			return idem.ErrSuperseded
+		}
+		return nil
+	case replyUnreadable:
+		return unreadable("it is not of this format")
+	case replyNothing, replyLost:
+		if r.reserved() {
+			return idem.ErrLeaseLost
+		}
+		return idem.ErrNotReserved
+	}
+	return fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind())
+}
+
+// Release implements [idem.Store]. With Config.HoldAfterDiscard it leaves the key
+// in flight until the lease ends. An error that is [idem.ErrStoreUnavailable]
+// means the same: the reservation ends by itself.
+func (s *Store) Release(ctx context.Context, key string) error {
+	r := s.reservationIn(ctx, key)
+	if !r.reserved() {
+		return nil
+	}
+	r.settle()
+	if s.config.HoldAfterDiscard {
+		return nil
+	}
+	_, err := s.call(context.WithoutCancel(ctx), releaseScript, key, r.id, s.listener.publishCommand())
+	s.flights.poke(key)
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// refuse returns why a Reserve cannot be served whatever the server holds.
+func (s *Store) refuse(ctx context.Context, key string, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return waitEnded(ctx, false)
+	}
+	if ttl <= 0 {
+		return fmt.Errorf("redisstore: ttl is %v: it must be positive", ttl)
+	}
+	if err := idem.ValidateKey(key); err != nil {
+		return err
+	}
+	if r, ok := s.bound(ctx, key); ok && r.reserved() {
+		return idem.ErrNested
+	}
+	return nil
+}
+
+// waitEnded says what the end of ctx means. Only who has seen the key in flight
+// can speak of it; otherwise the time went by before the server could be asked.
+func waitEnded(ctx context.Context, seen bool) error {
+	switch {
+	case !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return ctx.Err()
+	case seen:
+		return idem.ErrWaitTimeout
+	}
+	return fmt.Errorf("redisstore: no answer in time: %w: %w", idem.ErrStoreUnavailable, ctx.Err())
+}
+
+func micros(d time.Duration) int64 { return max(1, d.Microseconds()) }
+
+// millis is after how long Redis itself may drop a key that ends after d: not a
+// moment before.
+func millis(d time.Duration) int64 { return d.Milliseconds() + 1 }

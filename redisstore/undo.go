@@ -1,0 +1,88 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// callReserve runs the script that reserves. Where its outcome stays unknown to
+// the caller, who then runs no handler, what it may have reserved is given up in
+// the background.
+func (q *request) callReserve() (reply, error) {
+	s := q.store
+	done := s.calls.begin(q.id)
+	late := func(a answer) {
+		defer done()
+		if a.err == nil && a.reply.kind() == replyFresh || a.err != nil && mayHaveRun(a.err) {
+			s.undo(q.key, q.id)
+		}
+	}
+	a, ok := s.callUnless(q.ctx, late, reserveScript, q.key,
+		q.id, micros(s.config.Lease), millis(s.config.Lease+staleTime), encodeTail(q.hash, nil))
+	switch {
+	case !ok:
+		return nil, context.DeadlineExceeded
+	case a.err != nil:
+		s.running.more()
+		go func() {
+			defer s.running.end()
+			late(a)
+		}()
+	default:
+		done()
+	}
+	return a.reply, a.err
+}
+
+// undo gives a reservation up that nobody holds. If that fails it ends with its
+// lease.
+func (s *Store) undo(key, id string) {
+	if _, err := s.call(context.Background(), releaseScript, key, id, s.listener.publishCommand()); err != nil {
+		s.config.OnError(fmt.Errorf("redisstore: a reservation that nobody uses stays until its lease ends: %w", err))
+	}
+	s.flights.poke(key)
+}
+
+// calls are the attempts that call Reserve's script just now, or whose caller has
+// left meanwhile. An attempt that reserves again must wait for the end of that, or
+// it would lose what it gets.
+type calls struct {
+	mu   sync.Mutex // guards byID
+	byID map[string]chan struct{}
+}
+
+// begin notes that id's call has begun, until done is called.
+func (c *calls) begin(id string) (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil {
+		c.byID = make(map[string]chan struct{})
+	}
+	ended := make(chan struct{})
+	c.byID[id] = ended
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.byID[id] == ended {
+			delete(c.byID, id)
+		}
+		close(ended)
+	}
+}
+
+// wait returns when no call of id is under way.
+func (c *calls) wait(ctx context.Context, id string) error {
+	c.mu.Lock()
+	ended := c.byID[id]
+	c.mu.Unlock()
+	if ended == nil {
+		return nil
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return waitEnded(ctx, false)
+	}
+}
