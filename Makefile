@@ -34,7 +34,7 @@ test: $(SERVERS) ## Run all tests with the race detector; finds or installs Post
 # Everything runs even if something fails, and then the whole fails.
 .PHONY: test-with-servers
 test-with-servers:
-	@failed=; for module in . $(NESTED); do \
+	@failed=; for module in $(NESTED) .; do \
 		echo "== tests of $$module"; \
 		(cd $$module && $(GOTESTSUM) -race -shuffle=on -timeout=10m $(TEST) ./...) || failed="$$failed $$module"; \
 	done; \

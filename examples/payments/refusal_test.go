@@ -25,7 +25,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"CutShort", "POST", path, good[:20], 400},
 		{"TwoObjects", "POST", path, good + good, 400},
 		{"Trailing", "POST", path, good + `x`, 400},
-		{"UnknownField", "POST", path, `{"account":"acct_1","amount":1,"currency":"usd","refrence":"r"}`, 400},
+		{"UnknownField", "POST", path, `{"account":"acct_1","amount":1,"currency":"usd","unknown":"r"}`, 400},
 		{"AmountMissing", "POST", path, `{"account":"acct_1","currency":"usd","reference":"r"}`, 400},
 		{"AmountZero", "POST", path, order("acct_1", 0, "r"), 400},
 		{"AmountNegative", "POST", path, order("acct_1", -5, "r"), 400},

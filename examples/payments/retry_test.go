@@ -9,6 +9,7 @@ import (
 	"github.com/pgidem/pgidem/examples/payments"
 )
 
+// Behaviour 30.
 func TestRacingDuplicatesMakeOnePayment(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T) *api{"Postgres": newAPI, "Memory": newMemoryAPI} {
@@ -43,6 +44,7 @@ func TestRacingDuplicatesMakeOnePayment(t *testing.T) {
 	}
 }
 
+// Behaviour 37.
 func TestRetryAfter402GetsTheSameAnswerEvenWhenThereIsMoney(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
@@ -61,6 +63,7 @@ func TestRetryAfter402GetsTheSameAnswerEvenWhenThereIsMoney(t *testing.T) {
 	}
 }
 
+// Behaviour 37.
 func TestRetryAfter404RunsAgain(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
@@ -82,6 +85,7 @@ func (a *api) exec(sql string, args ...any) {
 	}
 }
 
+// Behaviour 32.
 func TestKeyOfOneOrderIsRefusedForAnother(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
@@ -94,6 +98,7 @@ func TestKeyOfOneOrderIsRefusedForAnother(t *testing.T) {
 	}
 }
 
+// Behaviour 33.
 func TestTenantsDoNotMeetInOneKey(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)
@@ -146,6 +151,7 @@ func TestRacingPaymentsDoNotOverdraw(t *testing.T) {
 	}
 }
 
+// Behaviour 39.
 func TestOutcomesAreCountedAndKeysStayOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t)

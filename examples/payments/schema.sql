@@ -21,7 +21,10 @@ CREATE TABLE IF NOT EXISTS payments (
     -- happen twice is one request.
     reference  text        NOT NULL,
     balance    bigint      NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Who wrote the row, as its connection calls itself (PGAPPNAME). Nothing
+    -- depends on it; it is for whoever asks later where a payment came from.
+    process    text        NOT NULL DEFAULT current_setting('application_name')
 );
 
 CREATE INDEX IF NOT EXISTS payments_by_reference ON payments (reference);

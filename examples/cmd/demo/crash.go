@@ -15,22 +15,24 @@ const (
 )
 
 // crash kills a server when a third of the payments are made, and starts it
-// again; it returns when the new process listens, and tells whether there was
-// one. When calm ends first, nothing is left to disturb.
-func crash(ctx, calm context.Context, s *screen, storm *storm, victim *server, life int) (bool, error) {
+// again with the given life; it returns when the new process listens, and tells
+// which life was killed. When calm ends first, nothing is left to disturb, and
+// that is 0.
+func crash(ctx, calm context.Context, s *screen, storm *storm, victim *server, life int) (killed int, err error) {
 	if !untilUnderWay(calm, storm) {
 		s.event("no server was killed: the storm was over too soon")
-		return false, nil
+		return 0, nil
 	}
 	busy := storm.tally.inFlight.Load()
+	killed = victim.target().life
 	victim.kill()
 	s.event("%s (SIGKILL) with %d requests in flight", s.paint(red, "server "+victim.name+" killed"), busy)
 	rest(ctx, downTime)
 	if err := victim.start(ctx, life); err != nil {
-		return false, err
+		return 0, err
 	}
 	s.event("server %s started again", victim.name)
-	return true, nil
+	return killed, nil
 }
 
 func untilUnderWay(ctx context.Context, storm *storm) bool {

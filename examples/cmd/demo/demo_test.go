@@ -22,12 +22,17 @@ func TestWholeDemo(t *testing.T) {
 		"Postgres":   {options{store: storePostgres}, true, "60 keys → 60 payments, 0 duplicates, 0 lost"},
 		"Sabotaged":  {options{store: storePostgres, sabotage: true}, false, "60 keys → 61 payments, 1 duplicates, 0 lost"},
 		"MemoryOnly": {options{store: storeMemory}, true, "STORE=memory promises one execution"},
+		"Leased":     {options{store: storeLeased}, true, "STORE=leased promises at most one live attempt"},
+		"Redis":      {options{store: storeRedis}, true, "STORE=redis promises at most one live attempt"},
+		// A lease leaves room for a payment that another process made again, not for
+		// a copy that none has made.
+		"LeasedSabotaged": {options{store: storeLeased, sabotage: true}, false, "The promise does not hold"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			o := test.options
-			o.keys, o.duplicates, o.seed = 60, 4, 7
+			o.keys, o.duplicates, o.seed, o.lease = 60, 4, 7, 2*time.Second
 			holds, err := run(t.Context(), o, &screen{out: &out, begun: time.Now()})
 			if err != nil || holds != test.holds || !strings.Contains(out.String(), test.want) {
 				t.Errorf("holds: %v, %v\n%s", holds, err, &out)
@@ -66,7 +71,7 @@ SELECT $1, $2, $3, $4, $5, balance FROM debited`
 			t.Errorf("%d runs, %d payments, %d accounts", l.runs, len(l.payments), len(l.balances))
 		}
 		w.ledger = l
-		return w.judge(true)
+		return w.judge(storePostgres)
 	}
 	if v := check(); !v.holds() {
 		t.Errorf("before: %v %q", v, v.faults)
@@ -116,7 +121,14 @@ func TestOptions(t *testing.T) {
 	if o, err := parseOptions(nil, memory, io.Discard); err != nil || o.store != storeMemory {
 		t.Errorf("STORE=memory: %+v, %v", o, err)
 	}
-	for _, args := range []string{"-keys=0", "-duplicates=1", "-store=redis", "-seed=x", "fast"} {
+	lease := func(name string) string { return map[string]string{"STORE": "redis", "LEASE": "3s"}[name] }
+	if o, err := parseOptions(nil, lease, io.Discard); err != nil || o.store != storeRedis || o.lease != 3*time.Second {
+		t.Errorf("STORE=redis LEASE=3s: %+v, %v", o, err)
+	}
+	if _, err := parseOptions(nil, func(string) string { return "soon" }, io.Discard); err == nil {
+		t.Error("LEASE=soon was taken")
+	}
+	for _, args := range []string{"-keys=0", "-duplicates=1", "-store=mysql", "-lease=10ms", "-lease=1m", "-seed=x", "fast"} {
 		if _, err := parseOptions([]string{args}, noEnv, io.Discard); err == nil {
 			t.Errorf("%s was taken", args)
 		}

@@ -12,10 +12,17 @@ import (
 // ledger is what the database holds when all is over. The verdict rests on it
 // and on nothing that a server says about itself.
 type ledger struct {
-	payments []payments.Payment
+	payments []entry
 	balances map[string]int64 // by account
 	// runs is how often a handler has written a payment, whatever became of it.
 	runs int64
+}
+
+// entry is a payment, and the name of the process that wrote it.
+type entry struct {
+	payments.Payment
+
+	Process string
 }
 
 // A sequence takes no number back when a transaction is rolled back or its
@@ -41,13 +48,13 @@ func readLedger(ctx context.Context, databaseURL string) (l ledger, err error) {
 	return l, nil
 }
 
-func readPayments(ctx context.Context, conn *pgx.Conn) ([]payments.Payment, error) {
+func readPayments(ctx context.Context, conn *pgx.Conn) ([]entry, error) {
 	rows, err := conn.Query(ctx,
-		`SELECT id, account, amount, currency, reference, balance, created_at FROM payments ORDER BY entry`)
+		`SELECT id, account, amount, currency, reference, balance, created_at, process FROM payments ORDER BY entry`)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[payments.Payment])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[entry])
 }
 
 func readBalances(ctx context.Context, conn *pgx.Conn) (map[string]int64, error) {

@@ -5,7 +5,8 @@
 // racing duplicates to both processes, clients lose patience and hang up, one
 // process is killed and started again, and some keys are used again for another
 // payment. Then it looks into the database and says what is there. It exits with
-// status 0 only if that is what was promised.
+// status 0 only if that is what was promised; STORE chooses the store, and with it
+// the promise.
 //
 // Run it in the examples module: go run ./cmd/demo
 package main

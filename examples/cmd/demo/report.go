@@ -11,25 +11,10 @@ import (
 const maxFaults = 8
 
 // report writes the table that a run ends with.
-func report(s *screen, storm *storm, l ledger, elapsed time.Duration) {
-	t, told := storm.tally, sumUp(storm.plan, storm.answers)
-	s.line("")
-	s.line("%s", s.paint(bold, "What the clients saw"))
-	s.row("keys", number(len(storm.plan)), fmt.Sprintf("%d tenants use the same keys", tenantCount))
-	s.row("requests sent", number(t.sent.Load()), fmt.Sprintf("%.1f for each key", float64(t.sent.Load())/float64(len(storm.plan))))
-	s.row("first answers", number(told.first), "201, to the client whose request ran and who stayed")
-	s.row("replays", number(told.replays), "201, the recorded answer")
-	s.row("  of these, waits", number(told.waits), "the original was still running")
-	s.row("409 in flight", number(t.withStatus(http.StatusConflict, http.StatusConflict)), "wait was over, sent again")
-	s.row("422 hash mismatch", number(t.withStatus(http.StatusUnprocessableEntity, http.StatusUnprocessableEntity)), "key used again for another amount")
-	s.row("5xx", number(t.withStatus(500, 599)), "sent again with the same key")
-	s.row("client time-outs", number(t.timedOut.Load()), "sent again with the same key")
-	s.row("client hang-ups", number(t.hungUp.Load()), "sent again with the same key")
-	s.row("connection errors", number(t.broken.Load()), "of the process that was killed")
-	s.line("")
-	s.line("%s", s.paint(bold, "What the database says"))
-	s.row("handler runs", number(l.runs), fmt.Sprintf("%d of them killed or rolled back", l.runs-int64(len(l.payments))))
-	s.row("payments in the ledger", number(len(l.payments)), "")
+func report(s *screen, storm *storm, l ledger, v *verdict, elapsed time.Duration) {
+	told := sumUp(storm.plan, storm.answers)
+	reportClients(s, storm, told)
+	reportLedger(s, l, v)
 	s.line("")
 	s.line("%s", s.paint(bold, "How long an answer took")+s.paint(faint, "          p50          p99"))
 	s.quantiles("request that ran", told.ran, fmt.Sprintf("its handler was held %v to %v", minHold, maxHold))
@@ -37,6 +22,38 @@ func report(s *screen, storm *storm, l ledger, elapsed time.Duration) {
 	s.quantiles("late duplicate", told.known, "the answer was there")
 	s.row("storm, elapsed", fmt.Sprintf("%.1f s", elapsed.Seconds()), "")
 	s.line("")
+}
+
+func reportClients(s *screen, storm *storm, answers told) {
+	t := storm.tally
+	s.line("")
+	s.line("%s", s.paint(bold, "What the clients saw"))
+	s.row("keys", number(len(storm.plan)), fmt.Sprintf("%d tenants use the same keys", tenantCount))
+	s.row("requests sent", number(t.sent.Load()), fmt.Sprintf("%.1f for each key", float64(t.sent.Load())/float64(len(storm.plan))))
+	s.row("first answers", number(answers.first), "201, to the client whose request ran and who stayed")
+	s.row("replays", number(answers.replays), "201, the recorded answer")
+	s.row("  of these, waits", number(answers.waits), "the original was still running")
+	s.row("409 in flight", number(t.withStatus(http.StatusConflict, http.StatusConflict)), "wait was over, sent again")
+	s.row("422 hash mismatch", number(t.withStatus(http.StatusUnprocessableEntity, http.StatusUnprocessableEntity)), "key used again for another amount")
+	s.row("5xx", number(t.withStatus(500, 599)), "sent again with the same key")
+	s.row("client time-outs", number(t.timedOut.Load()), "sent again with the same key")
+	s.row("client hang-ups", number(t.hungUp.Load()), "sent again with the same key")
+	s.row("connection errors", number(t.broken.Load()), "of the process that was killed")
+}
+
+// reportLedger leaves out what only a store with a lesser promise can have.
+func reportLedger(s *screen, l ledger, v *verdict) {
+	s.line("")
+	s.line("%s", s.paint(bold, "What the database says"))
+	s.row("handler runs", number(l.runs), fmt.Sprintf("%d of them killed or rolled back", l.runs-int64(len(l.payments))))
+	s.row("payments in the ledger", number(len(l.payments)), "")
+	if v.promise.lease == 0 {
+		return
+	}
+	s.row("keys paid more than once", number(v.again), "killed between the payment and its record")
+	if v.again > 0 {
+		s.row("soonest second payment", milliseconds(v.soonest), fmt.Sprintf("after the first; its key was reserved just before it, for %v", v.promise.lease))
+	}
 }
 
 func (s *screen) quantiles(name string, l latencies, remark string) {
@@ -58,7 +75,7 @@ func number[T int | int64](n T) string {
 }
 
 // conclude writes the verdict and tells whether the store has kept its promise.
-func conclude(s *screen, v *verdict, o options, lives int) bool {
+func conclude(s *screen, v *verdict, o options) bool {
 	for i, fault := range v.faults {
 		if i == maxFaults {
 			s.line("  … and %d more", len(v.faults)-maxFaults)
@@ -70,8 +87,8 @@ func conclude(s *screen, v *verdict, o options, lives int) bool {
 	switch {
 	case !v.holds():
 		s.line("The promise does not hold. To send the same requests again: -seed %d", o.seed)
-	case o.store == storeMemory:
-		s.line("%s", memoryNote(v, lives))
+	case v.note() != "":
+		s.line("%s", v.note())
 	}
 	return v.holds()
 }
@@ -86,14 +103,4 @@ func (v *verdict) colour() string {
 		return yellow
 	}
 	return green
-}
-
-// memoryNote says what a good verdict means for a store that promises less.
-func memoryNote(v *verdict, lives int) string {
-	return fmt.Sprintf(`
-STORE=memory promises one execution for each key inside one process, and that
-held: in each of the %d process lives a key had one payment and one answer.
-It promises nothing between processes and nothing after a restart. Those %d
-duplicates and %d reused keys that were not refused are what that means for
-money: behind two processes take the store that they share, STORE=postgres.`, lives, v.duplicates, v.reused)
 }

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/pgidem/pgidem/examples/internal/ephemeral"
 )
 
 // stormTime bounds the storm. A client that has no answer by then is a fault.
@@ -21,7 +19,7 @@ const serverPackage = "github.com/pgidem/pgidem/examples/cmd/payments"
 // run is the demo from the build to the verdict. It tells whether the store has
 // kept its promise. Whatever it starts is gone when it returns.
 func run(ctx context.Context, o options, s *screen) (holds bool, err error) {
-	s.line("pgidem demo: store %s, %d keys, %d duplicates of each, seed %d", o.store, o.keys, o.duplicates, o.seed)
+	s.line("pgidem demo: store %s, %d keys, %d duplicates of each, seed %d", o.storeText(), o.keys, o.duplicates, o.seed)
 	folder, err := os.MkdirTemp("", "pgidem-demo-")
 	if err != nil {
 		return false, err
@@ -31,19 +29,18 @@ func run(ctx context.Context, o options, s *screen) (holds bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	db, err := ephemeral.Open(ctx)
+	backing, err := openBacking(ctx, s, o)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	s.event("PostgreSQL is ready: %s", db.Origin())
-	servers := newServers(binary, folder, db.URL(), o.store)
+	defer func() { err = errors.Join(err, backing.close()) }()
+	servers := newServers(binary, folder, append(backing.env(), "STORE="+o.store, "LEASE="+o.lease.String()))
 	defer killAll(servers)
 	if err := startAll(ctx, s, servers); err != nil {
 		return false, err
 	}
 	storm := newStorm(plan(o), servers)
-	lives, elapsed, err := blow(ctx, s, storm)
+	went, err := blow(ctx, s, storm)
 	if err == nil {
 		err = stopAll(servers)
 	}
@@ -51,7 +48,7 @@ func run(ctx context.Context, o options, s *screen) (holds bool, err error) {
 		return false, errors.Join(err, ctx.Err())
 	}
 	s.event("both servers ended on SIGTERM; reading the ledger")
-	return audit(ctx, s, o, storm, db.URL(), lives, elapsed)
+	return audit(ctx, s, o, storm, backing.db.URL(), went)
 }
 
 func build(ctx context.Context, s *screen, folder string) (string, error) {
@@ -64,8 +61,8 @@ func build(ctx context.Context, s *screen, folder string) (string, error) {
 	return binary, nil
 }
 
-func newServers(binary, folder, databaseURL, store string) []*server {
-	env := []string{"DATABASE_URL=" + databaseURL, "ADDR=127.0.0.1:0", "STORE=" + store}
+func newServers(binary, folder string, env []string) []*server {
+	env = append(env, "ADDR=127.0.0.1:0")
 	var servers []*server
 	for i := range serverCount {
 		servers = append(servers, &server{name: string(rune('A' + i)), binary: binary, env: env, folder: folder})
@@ -105,29 +102,32 @@ func stopAll(servers []*server) (err error) {
 	return err
 }
 
-// blow lets the storm loose and a server crash in it. It returns how many
-// processes have lived.
-func blow(ctx context.Context, s *screen, storm *storm) (lives int, elapsed time.Duration, err error) {
+// course is how a storm went.
+type course struct {
+	lives   int // processes that have lived
+	killed  int // the life that was killed in the storm; 0: none
+	elapsed time.Duration
+}
+
+// blow lets the storm loose and a server crash in it.
+func blow(ctx context.Context, s *screen, storm *storm) (went course, err error) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, stormTime)
 	defer cancel()
 	calm, stop := context.WithCancel(ctx)
 	defer stop()
-	var (
-		beside sync.WaitGroup
-		again  bool
-	)
-	lives = len(storm.servers)
+	var beside sync.WaitGroup
+	went.lives = len(storm.servers)
 	beside.Go(func() { watch(calm, s, storm) })
-	beside.Go(func() { again, err = crash(ctx, calm, s, storm, storm.servers[1], lives+1) })
+	beside.Go(func() { went.killed, err = crash(ctx, calm, s, storm, storm.servers[1], len(storm.servers)+1) })
 	storm.blow(ctx)
-	elapsed = time.Since(begun)
+	went.elapsed = time.Since(begun)
 	stop()
 	beside.Wait()
-	if again {
-		lives++
+	if went.killed != 0 {
+		went.lives++
 	}
-	return lives, elapsed, err
+	return went, err
 }
 
 // watch says each second how far the storm is.
@@ -146,7 +146,7 @@ func watch(ctx context.Context, s *screen, storm *storm) {
 	}
 }
 
-func audit(ctx context.Context, s *screen, o options, storm *storm, databaseURL string, lives int, elapsed time.Duration) (bool, error) {
+func audit(ctx context.Context, s *screen, o options, storm *storm, databaseURL string, went course) (bool, error) {
 	if o.sabotage {
 		s.event("%s", s.paint(red, "sabotage: one payment is copied in the ledger"))
 		if err := sabotage(ctx, databaseURL); err != nil {
@@ -157,7 +157,7 @@ func audit(ctx context.Context, s *screen, o options, storm *storm, databaseURL 
 	if err != nil {
 		return false, err
 	}
-	report(s, storm, l, elapsed)
-	v := judge(storm.plan, storm.answers, l, o.store != storeMemory, lives)
-	return conclude(s, v, o, lives), nil
+	v := judge(storm.plan, storm.answers, l, promiseOf(o, went))
+	report(s, storm, l, v, went.elapsed)
+	return conclude(s, v, o), nil
 }

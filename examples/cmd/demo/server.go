@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,13 +46,13 @@ type server struct {
 // start starts a process and returns when it listens. life is the number of this
 // process among all of the demo.
 func (s *server) start(ctx context.Context, life int) error {
-	log, err := os.Create(filepath.Join(s.folder, fmt.Sprintf("payments-%d.log", life)))
+	log, err := os.Create(filepath.Join(s.folder, processName(life)+".log"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(s.binary)
-	cmd.Env = append(os.Environ(), s.env...)
+	cmd.Env = append(append(os.Environ(), s.env...), "PGAPPNAME="+processName(life))
 	cmd.Stderr = log
 	cmd.SysProcAttr = childAttributes()
 	stdout, err := cmd.StdoutPipe()
@@ -65,7 +66,7 @@ func (s *server) start(ctx context.Context, life int) error {
 	url, err := readAddress(ctx, stdout)
 	if err != nil {
 		_ = cmd.Process.Kill()
-		<-exited
+		err = errors.Join(err, <-exited)
 		return fmt.Errorf("server %s did not start: %w\n%s", s.name, err, tail(log.Name()))
 	}
 	s.mu.Lock()
@@ -73,6 +74,9 @@ func (s *server) start(ctx context.Context, life int) error {
 	s.cmd, s.exited, s.to = cmd, exited, target{url: url, life: life}
 	return nil
 }
+
+// processName is how the ledger calls the process of a life.
+func processName(life int) string { return fmt.Sprintf("payments-%d", life) }
 
 // launch starts cmd on a thread that lives as long as the process: where the
 // kernel ends a child with its parent, it is this thread that it means.

@@ -3,16 +3,21 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/pgidem/pgidem/examples/payments"
 )
 
 // verdict is what the ledger says about the plan.
 type verdict struct {
+	promise    promise
 	keys       int
 	payments   int
 	duplicates int // payments beyond the first of their key
-	lost       int // keys without a payment
+	again      int // keys with more than one payment
+	// soonest is the shortest time from a key's first payment to its second.
+	soonest time.Duration
+	lost    int // keys without a payment
 	// reused: keys that were taken for another order although they stood for one.
 	reused int
 	// faults are the sentences that say what is wrong.
@@ -27,17 +32,16 @@ func (v *verdict) fault(format string, args ...any) {
 }
 
 // judge compares what was asked for, what the clients were told and what is in
-// the ledger. shared tells whether the store's promise spans processes; without
-// that, it is held to what it promises inside each of the given number of lives.
-func judge(plan []payment, told []history, l ledger, shared bool, lives int) *verdict {
-	v := &verdict{keys: len(plan), payments: len(l.payments)}
+// the ledger, and holds it against the promise.
+func judge(plan []payment, told []history, l ledger, promise promise) *verdict {
+	v := &verdict{promise: promise, keys: len(plan), payments: len(l.payments)}
 	byReference, byID := index(l.payments)
 	for i := range plan {
 		p, made := &plan[i], byReference[plan[i].order.Reference]
 		delete(byReference, p.order.Reference)
-		v.count(p, made, shared, lives)
-		v.checkAnswers(p, told[i], byID, shared)
-		v.checkReuse(p, told[i], shared)
+		v.count(p, made)
+		v.checkAnswers(p, told[i], byID)
+		v.checkReuse(p, told[i])
 	}
 	for reference, strangers := range byReference {
 		v.fault("%s: nobody asked for this payment, but it was made %d times", reference, len(strangers))
@@ -46,8 +50,8 @@ func judge(plan []payment, told []history, l ledger, shared bool, lives int) *ve
 	return v
 }
 
-func index(list []payments.Payment) (byReference map[string][]payments.Payment, byID map[string]payments.Payment) {
-	byReference, byID = make(map[string][]payments.Payment), make(map[string]payments.Payment)
+func index(list []entry) (byReference map[string][]entry, byID map[string]entry) {
+	byReference, byID = make(map[string][]entry), make(map[string]entry)
 	for _, p := range list {
 		byReference[p.Reference] = append(byReference[p.Reference], p)
 		byID[p.ID] = p
@@ -56,31 +60,37 @@ func index(list []payments.Payment) (byReference map[string][]payments.Payment, 
 }
 
 // count compares a key with the payments that were made for it.
-func (v *verdict) count(p *payment, made []payments.Payment, shared bool, lives int) {
+func (v *verdict) count(p *payment, made []entry) {
 	name := p.order.Reference
-	allowed := 1
-	if !shared {
-		allowed = lives
-	}
-	switch {
+	switch why := v.promise.forbids(p, made); {
 	case len(made) == 0:
 		v.lost++
 		v.fault("%s: the payment was not made", name)
-	case len(made) > allowed:
-		v.fault("%s: the payment was made %d times", name, len(made))
+	case why != "":
+		v.fault("%s: %s", name, why)
 	}
-	v.duplicates += max(0, len(made)-1)
+	if len(made) > 1 {
+		v.countAgain(made)
+	}
 	for _, m := range made {
-		if shared && (m.Account != p.order.Account || m.Amount != p.order.Amount || m.Currency != p.order.Currency) {
+		if !v.promise.perProcess && (m.Account != p.order.Account || m.Amount != p.order.Amount || m.Currency != p.order.Currency) {
 			v.fault("%s: %d %s from %s were asked for, the ledger says %d %s from %s",
 				name, p.order.Amount, p.order.Currency, p.order.Account, m.Amount, m.Currency, m.Account)
 		}
 	}
 }
 
+func (v *verdict) countAgain(made []entry) {
+	v.duplicates += len(made) - 1
+	v.again++
+	if v.again == 1 || gap(made) < v.soonest {
+		v.soonest = gap(made)
+	}
+}
+
 // checkAnswers: every client has an answer, it is a 201, it is the same for all
 // byte by byte, and the payment that it speaks of exists.
-func (v *verdict) checkAnswers(p *payment, told history, byID map[string]payments.Payment, shared bool) {
+func (v *verdict) checkAnswers(p *payment, told history, byID map[string]entry) {
 	name := p.order.Reference
 	if missing := len(p.senders) - len(told.answers); missing > 0 {
 		v.fault("%s: %d of %d clients never got a final answer", name, missing, len(p.senders))
@@ -91,9 +101,9 @@ func (v *verdict) checkAnswers(p *payment, told history, byID map[string]payment
 			v.fault("%s: a client was answered %d", name, a.status)
 			continue
 		}
-		life := a.life
-		if shared {
-			life = 0 // one for all
+		life := 0 // one for all
+		if v.promise.perProcess {
+			life = a.life
 		}
 		if body, seen := first[life]; seen && body != a.body {
 			v.fault("%s: two clients got different answers", name)
@@ -107,7 +117,7 @@ func (v *verdict) checkAnswers(p *payment, told history, byID map[string]payment
 
 // checkReuse: a key that stands for one order is refused for another, by every
 // process that the promise spans and that can know it.
-func (v *verdict) checkReuse(p *payment, told history, shared bool) {
+func (v *verdict) checkReuse(p *payment, told history) {
 	if !p.reuse {
 		return
 	}
@@ -115,7 +125,7 @@ func (v *verdict) checkReuse(p *payment, told history, shared bool) {
 	case told.reuse == nil:
 		v.fault("%s: the client that used its key again never got a final answer", p.order.Reference)
 	case told.reuse.status == http.StatusUnprocessableEntity:
-	case !shared && told.reuse.status == http.StatusCreated && !told.knows(told.reuse.life):
+	case v.promise.perProcess && told.reuse.status == http.StatusCreated && !told.knows(told.reuse.life):
 		v.reused++
 	default:
 		v.reused++

@@ -7,11 +7,19 @@
 //	              removes when it ends.
 //	ADDR          the address to listen on. Port 0 takes a free one; the bound
 //	              address is printed. Defaults to 127.0.0.1:8080.
-//	STORE         where idempotency records are kept: postgres or memory.
-//	              Defaults to postgres.
+//	STORE         where idempotency records are kept: postgres (committed with
+//	              the payment), leased (in PostgreSQL, too, but by a commit of
+//	              their own), redis or memory. Defaults to postgres.
+//	LEASE         how long a reservation of leased or redis lasts unless it is
+//	              renewed: after a crash, how long its key stays in flight.
+//	              Defaults to 30s.
+//	REDIS_URL     the Redis server to use, redis://… or rediss://…. Without it the
+//	              program finds or starts one, and removes its records when it ends.
+//	REDIS_PREFIX  what the records' names begin with on the server of REDIS_URL.
+//	              Defaults to redisstore's own prefix.
 //
-// Several processes may share one database. SIGTERM and SIGINT let running
-// requests end; a second one does not.
+// Several processes may share one database and one Redis server. SIGTERM and
+// SIGINT let running requests end; a second one does not.
 package main
 
 import (

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os/exec"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -47,12 +46,16 @@ func (l ledger) checkOnePayment() {
 }
 
 // startTwo starts two processes at the same moment on one empty database.
-func startTwo(t *testing.T, store string) ([2]*process, ledger) {
+func startTwo(t *testing.T, store string, env ...string) ([2]*process, ledger) {
 	t.Helper()
 	url := pgtest.EmptyURL(t)
+	env = append(env, "DATABASE_URL="+url, "STORE="+store)
+	if store == storeRedis {
+		env = append(env, redisOfItsOwn(t)...)
+	}
 	var processes [2]*process
 	for i := range processes {
-		processes[i] = launch(t, "DATABASE_URL="+url, "STORE="+store)
+		processes[i] = launch(t, env...)
 	}
 	for _, p := range processes {
 		p.listen()
@@ -60,9 +63,20 @@ func startTwo(t *testing.T, store string) ([2]*process, ledger) {
 	return processes, ledger{t, pgtest.Open(t, url)}
 }
 
+// Behaviour 30.
 func TestTwoProcessesShareADatabase(t *testing.T) {
 	t.Parallel()
-	processes, ledger := startTwo(t, storePostgres)
+	for _, store := range []string{storePostgres, storeLeased, storeRedis} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			checkRacingDuplicates(t, store)
+		})
+	}
+}
+
+func checkRacingDuplicates(t *testing.T, store string) {
+	t.Helper()
+	processes, ledger := startTwo(t, store)
 	replies := make([]reply, 16)
 	var duplicates sync.WaitGroup
 	for i := range replies {
@@ -84,6 +98,7 @@ func TestTwoProcessesShareADatabase(t *testing.T) {
 	ledger.checkOnePayment()
 }
 
+// Behaviour 14.
 func TestKilledProcessLeavesNothingAndTheRetryPaysOnce(t *testing.T) {
 	t.Parallel()
 	processes, ledger := startTwo(t, storePostgres)
@@ -107,9 +122,10 @@ func TestKilledProcessLeavesNothingAndTheRetryPaysOnce(t *testing.T) {
 	ledger.checkOnePayment()
 }
 
+// Behaviour 52.
 func TestTerminationLetsARunningRequestEnd(t *testing.T) {
 	t.Parallel()
-	for _, store := range []string{storePostgres, storeMemory} {
+	for _, store := range storeNames {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			processes, ledger := startTwo(t, store)
@@ -134,9 +150,7 @@ func TestTerminationLetsARunningRequestEnd(t *testing.T) {
 func TestMemoryStoreSaysWhatItDoesNotPromise(t *testing.T) {
 	t.Parallel()
 	p := start(t, "DATABASE_URL="+pgtest.EmptyURL(t), "STORE=memory")
-	if log := p.stderr.String(); !strings.Contains(log, "STORE=memory") || !strings.Contains(log, "restart forgets") {
-		t.Errorf("log is %q", log)
-	}
+	p.logged("STORE=memory.*restart forgets")
 	first, again := p.pay("k", "0"), p.pay("k", "0")
 	if first.status != http.StatusCreated || !again.replayed || first.body != again.body {
 		t.Errorf("%+v, then %+v", first, again)
@@ -153,20 +167,17 @@ func TestOwnDatabaseIsGoneAfterwards(t *testing.T) {
 	if r := p.pay("k", "0"); r.status != http.StatusCreated {
 		t.Errorf("%+v", r)
 	}
-	name := regexp.MustCompile(`database=(\S+)`).FindStringSubmatch(p.stderr.String())
-	if name == nil {
-		t.Fatalf("log does not name the database: %s", p.stderr)
-	}
+	name := p.logged(`database=(\S+)`)[1]
 	const exists = `SELECT count(*) FROM pg_database WHERE datname = $1`
-	if observer.number(exists, name[1]) != 1 {
-		t.Errorf("database %s does not exist while it is used", name[1])
+	if observer.number(exists, name) != 1 {
+		t.Errorf("database %s does not exist while it is used", name)
 	}
 	p.terminate()
 	if code := p.wait(); code != 0 {
 		t.Errorf("exit status %d\n%s", code, p.stderr)
 	}
-	if observer.number(exists, name[1]) != 0 {
-		t.Errorf("database %s was left behind", name[1])
+	if observer.number(exists, name) != 0 {
+		t.Errorf("database %s was left behind", name)
 	}
 }
 
@@ -174,6 +185,8 @@ func TestWrongSettingsAreRefusedBeforeAnythingStarts(t *testing.T) {
 	t.Parallel()
 	for name, env := range map[string][]string{
 		"STORE":        {"STORE=postgresql"},
+		"LEASE":        {"STORE=leased", "LEASE=soon"},
+		"REDIS_URL":    {"STORE=redis", "REDIS_URL=http://127.0.0.1"},
 		"DATABASE_URL": {"DATABASE_URL=postgres://%zz"},
 	} {
 		cmd := exec.CommandContext(t.Context(), binary)

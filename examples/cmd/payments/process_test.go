@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,6 +102,18 @@ func (p *process) listen() {
 		p.t.Fatalf("it said %q (%v)\n%s", line, err, p.stderr)
 	}
 	p.url = url
+}
+
+// logged waits until the log matches, and returns the match and its groups. The
+// log comes through a pipe of its own, which may lag behind the answers.
+func (p *process) logged(pattern string) (match []string) {
+	p.t.Helper()
+	expression := regexp.MustCompile(pattern)
+	eventually(p.t, "the log has "+pattern, func() bool {
+		match = expression.FindStringSubmatch(p.stderr.String())
+		return match != nil
+	})
+	return match
 }
 
 // wait returns the process's exit status; -1 after a signal.

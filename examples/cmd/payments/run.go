@@ -31,13 +31,13 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, logger 
 		return err
 	}
 	defer pool.Close()
-	stores, err := openStore(settings.store, pool, logger)
+	stores, err := openStore(ctx, settings, pool, logger)
 	if err != nil {
 		return err
 	}
 	// After the server's shutdown, before the pool: the store waits for the
 	// attempts that are still running, and they need connections.
-	defer stores.close()
+	defer func() { err = errors.Join(err, stores.close()) }()
 	return serve(ctx, settings.addr, out, logger, payments.NewHandler(payments.Config{
 		Pool:       pool,
 		Transactor: stores.transactor,

@@ -1,5 +1,5 @@
-// Package ephemeral gives an example program a PostgreSQL database that is gone
-// when the program ends.
+// Package ephemeral gives an example program a PostgreSQL database and a part of
+// a Redis server that are gone when the program ends.
 package ephemeral
 
 import (
