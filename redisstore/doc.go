@@ -8,6 +8,11 @@
 // retry run again when the lease has ended, and so does a failover that loses the
 // write. For effects in PostgreSQL that must happen exactly once use txstore.
 //
+// A record that is to be remembered after its TTL (idem.Config.RememberExpired)
+// shrinks to its key and hash when it is first asked for after that. One that
+// nobody asks for keeps its response until it is forgotten: plan the server's
+// memory for TTL and RememberExpired together.
+//
 // Every step is one Lua script on one key, and the server's clock is the only
 // one. A fresh request takes two round trips, a replay one.
 package redisstore

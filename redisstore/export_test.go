@@ -8,14 +8,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ageScript moves the end of a record, and that of its key, back by ARGV[1]
-// microseconds; a key whose end has passed goes in a millisecond.
+// ageScript moves the end of a record, the time it is forgotten at, and the end
+// of its key back by ARGV[1] microseconds; a key whose end has passed goes in a
+// millisecond.
 var ageScript = redis.NewScript(recordLua + `
 local r = look(KEYS[1])
 if not r or r.unreadable then
   return 0
 end
 redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', math.max(0, r.ends - ARGV[1])))
+if r.forgotten then
+  redis.call('SETRANGE', KEYS[1], HEAD, struct.pack('>I8', math.max(0, r.forgotten - ARGV[1])))
+end
 redis.call('PEXPIRE', KEYS[1], math.max(1, redis.call('PTTL', KEYS[1]) - ARGV[1] / 1000))
 return 1
 `)

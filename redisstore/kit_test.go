@@ -103,6 +103,7 @@ func (ws *kitWorlds) harness() idemtest.Harness {
 			NewShort: func(tb idemtest.TB) idem.Store { return ws.open(tb, ws.newPrefix(tb), shortLease) },
 		},
 		InFlightHash: true,
+		Tombstones:   &idemtest.Tombstones{},
 		Name:         "redisstore",
 	}
 }

@@ -11,12 +11,14 @@ import (
 
 // The layout of a record, which the scripts know too: see lua/record.lua.
 const (
-	version        = 1
-	stateLeased    = 'L'
-	stateCompleted = 'C'
-	atOffset       = 10
-	attemptOffset  = 18
-	headBytes      = 54
+	version         = 1
+	stateLeased     = 'L'
+	stateCompleted  = 'C'
+	stateRemembered = 'R'
+	atOffset        = 10
+	attemptOffset   = 18
+	headBytes       = 54
+	forgottenBytes  = 8 // follow the head of a record that is to be remembered
 )
 
 // stored is a record as a probe met it.
@@ -48,26 +50,39 @@ func encodeResponse(c idem.Cached) []byte {
 
 // decode takes a record apart.
 func decode(b string) (stored, error) {
-	if len(b) < headBytes+4 || b[0] != version {
+	if len(b) < headBytes || b[0] != version {
 		return stored{}, unreadable("no record of version %d in %d bytes", version, len(b))
 	}
 	var r stored
+	tail := b[headBytes:]
 	switch b[1] {
 	case stateLeased:
 	case stateCompleted:
 		r.completed = true
+	case stateRemembered:
+		r.completed = true
+		tail = tail[min(forgottenBytes, len(tail)):]
 	default:
 		return stored{}, unreadable("state is %q", b[1])
 	}
 	r.at = serverTime(int64(binary.BigEndian.Uint64([]byte(b[atOffset:])))) //nolint:gosec // written from a positive number
 	r.attempt = b[attemptOffset:headBytes]
-	tail := b[headBytes+4:]
-	length := uint64(binary.BigEndian.Uint32([]byte(b[headBytes:])))
-	if length > uint64(len(tail)) {
-		return stored{}, unreadable("request hash of %d bytes in %d", length, len(tail))
+	err := r.decodeTail(tail)
+	return r, err
+}
+
+// decodeTail is the reverse of encodeTail.
+func (r *stored) decodeTail(tail string) error {
+	if len(tail) < 4 {
+		return unreadable("no request hash")
 	}
-	r.hash, r.response = tail[:length], []byte(tail[length:])
-	return r, nil
+	rest := tail[4:]
+	length := uint64(binary.BigEndian.Uint32([]byte(tail)))
+	if length > uint64(len(rest)) {
+		return unreadable("request hash of %d bytes in %d", length, len(rest))
+	}
+	r.hash, r.response = rest[:length], []byte(rest[length:])
+	return nil
 }
 
 // cached decodes the response of a completed record.

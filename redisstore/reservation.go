@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ type reservation struct {
 	plain  bool // made without an attempt
 	keeper *lease.Keeper
 
+	// remember is how long the key outlives its record.
+	remember time.Duration
+
 	// mu guards what follows.
 	mu    sync.Mutex
 	held  bool        // neither committed nor released
@@ -40,6 +44,7 @@ func (q *request) hold(began time.Time) {
 	// Without an attempt nobody can be told, and nobody may come to settle it.
 	config := lease.Config{Duration: s.config.Lease, Renew: r.renew, Lost: r.settle}
 	if q.attempt != nil {
+		r.remember = clampRemember(q.attempt.RememberExpired(), q.ttl)
 		config.Lost = q.attempt.LoseLease
 		if limit := q.attempt.MaxHandlerTime(); limit > 0 {
 			config.Until = began.Add(limit + s.config.Lease)
@@ -51,6 +56,11 @@ func (q *request) hold(began time.Time) {
 	if q.attempt != nil {
 		q.attempt.Bind(r)
 	}
+}
+
+// clampRemember makes a time negative or without measure one that can follow ttl.
+func clampRemember(remember, ttl time.Duration) time.Duration {
+	return max(0, min(remember, math.MaxInt64-ttl))
 }
 
 func (r *reservation) renew(ctx context.Context) error {

@@ -105,7 +105,10 @@ func (q *request) lead(f *flight) (existing *idem.Cached, fresh bool, err error)
 // shared returns err if it keeps every request for the key from its answer, and
 // not this one alone.
 func (q *request) shared(err error) error {
-	if errors.Is(err, idem.ErrRecordUnreadable) || errors.Is(err, idem.ErrStoreUnavailable) && q.ctx.Err() == nil {
+	switch {
+	case errors.Is(err, idem.ErrRecordUnreadable), errors.Is(err, idem.ErrKeyExpired):
+		return err
+	case errors.Is(err, idem.ErrStoreUnavailable) && q.ctx.Err() == nil:
 		return err
 	}
 	return nil
@@ -135,10 +138,20 @@ func (q *request) probe() (finding, error) {
 		return finding{fresh: true}, nil
 	case a.kind() == replyHeld:
 		return held(a)
+	case a.kind() == replyExpired:
+		return finding{}, q.remembered(a.text(1))
 	case a.kind() == replyUnreadable:
 		return finding{}, unreadable("it is not of this format")
 	}
 	return finding{}, fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind())
+}
+
+// remembered says what it means that nothing but the key and its hash is left.
+func (q *request) remembered(hash string) error {
+	if hash != q.hash {
+		return idem.ErrHashMismatch
+	}
+	return idem.ErrKeyExpired
 }
 
 func held(a reply) (finding, error) {

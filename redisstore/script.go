@@ -30,6 +30,7 @@ var (
 const (
 	replyFresh      = "fresh"
 	replyHeld       = "held"
+	replyExpired    = "expired"
 	replyCommitted  = "committed"
 	replyCompleted  = "completed"
 	replyNothing    = "nothing"

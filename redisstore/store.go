@@ -70,7 +70,8 @@ func (s *Store) Close() {
 func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	r := s.reservationIn(ctx, key)
 	a, err := s.call(context.WithoutCancel(ctx), commitScript, key,
-		r.id, micros(r.ttl), millis(r.ttl), encodeTail(requestHash, encodeResponse(response)), s.listener.publishCommand())
+		r.id, micros(r.ttl), millis(r.ttl+r.remember), encodeTail(requestHash, encodeResponse(response)),
+		s.listener.publishCommand(), r.remember.Microseconds())
 	if err != nil {
 		r.endLater()
 		return unavailable(err)

@@ -19,7 +19,8 @@ const (
 	// ClusterVariable names nodes of a running Cluster, each host:port,
 	// separated by commas.
 	ClusterVariable = "PGIDEM_TEST_REDIS_CLUSTER"
-	// BinVariable names the folder of redis-server and redis-cli.
+	// BinVariable names the folder of redis-server and redis-cli, or of what
+	// goes by their names: newer.sh makes one of Valkey, or of a newer Redis.
 	BinVariable = "PGIDEM_REDIS_BIN"
 )
 

@@ -4,12 +4,21 @@
 -- microseconds of the server's clock.
 --
 --    1     version of the format
---    2     state: L leased, C completed
---    3-10  when the lease ends, or the completed record expires
---   11-18  when the lease was reserved, or the record completed
+--    2     state: L leased, C completed, R completed and to be remembered,
+--          T tombstone
+--    3-10  when the lease ends, the completed record expires, or the tombstone
+--          is forgotten
+--   11-18  when the lease was reserved, the record completed, or the tombstone
+--          made
 --   19-54  attempt id
+--   55-62  in state R alone: when the key is forgotten
+--
+-- Whoever does not know a state refuses the record, as one of another version.
 local HEAD = 54
 local VERSION = 1
+
+-- How many bytes stand before the request hash's length.
+local BEFORE_TAIL = { L = HEAD, C = HEAD, R = HEAD + 8, T = HEAD }
 
 local function clock()
   local t = redis.call('TIME')
@@ -22,23 +31,45 @@ end
 
 -- Returns nil if there is no record.
 local function look(key)
-  local h = redis.call('GETRANGE', key, 0, HEAD - 1)
+  local h = redis.call('GETRANGE', key, 0, HEAD + 7)
   if #h == 0 then
     return nil
   end
   local state = string.sub(h, 2, 2)
-  if #h < HEAD or string.byte(h, 1) ~= VERSION or (state ~= 'L' and state ~= 'C') then
+  local tail = BEFORE_TAIL[state]
+  if not tail or #h < tail or string.byte(h, 1) ~= VERSION then
     return { unreadable = true }
   end
-  return { state = state, ends = struct.unpack('>I8', h, 3), attempt = string.sub(h, 19, HEAD) }
+  local r = { state = state, tail = tail, ends = struct.unpack('>I8', h, 3), attempt = string.sub(h, 19, HEAD) }
+  if state == 'R' then
+    r.forgotten = struct.unpack('>I8', h, HEAD + 1)
+  end
+  return r
 end
 
-local function hash_of(key)
-  local length = redis.call('GETRANGE', key, HEAD, HEAD + 3)
+local function replays(r, now)
+  return (r.state == 'C' or r.state == 'R') and now < r.ends
+end
+
+-- Tells whether nothing but the key and its hash counts any more.
+local function only_remembered(r, now)
+  return (r.state == 'T' and now < r.ends) or (r.state == 'R' and now >= r.ends and now < r.forgotten)
+end
+
+-- Returns the request hash with its length before it, or nil if it is cut short.
+local function tail_of(key, r)
+  local length = redis.call('GETRANGE', key, r.tail, r.tail + 3)
   if #length < 4 then
-    return ''
+    return nil
   end
-  return redis.call('GETRANGE', key, HEAD + 4, HEAD + 3 + struct.unpack('>I4', length))
+  local size = 4 + struct.unpack('>I4', length)
+  local tail = redis.call('GETRANGE', key, r.tail, r.tail + size - 1)
+  return #tail == size and tail or nil
+end
+
+local function hash_of(key, r)
+  local tail = tail_of(key, r)
+  return tail and string.sub(tail, 5)
 end
 
 -- The channel has the key's own name, so that it lies in the key's slot. It comes
