@@ -217,7 +217,7 @@ SELECT
     body,
     COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
     (COALESCE(forgotten_at, expires_at, leased_until) > clock_timestamp())::boolean AS alive,
-    COALESCE(expires_at <= clock_timestamp(), false)::boolean AS expired,
+    COALESCE(forgotten_at IS NOT NULL AND expires_at <= clock_timestamp(), false)::boolean AS expired,
     COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
 FROM pgidem_records
 WHERE key = $1::text

@@ -140,8 +140,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Store == nil:
 		return fmt.Errorf("idem: Config.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
-	case c.DefaultTTL < 0:
-		return fmt.Errorf("idem: Config.DefaultTTL is %v: it must not be negative", c.DefaultTTL)
+	case c.DefaultTTL < 0 || c.DefaultTTL > 0 && c.DefaultTTL < time.Microsecond:
+		return fmt.Errorf("idem: Config.DefaultTTL is %v: it must be a microsecond at least, or 0 for the default", c.DefaultTTL)
 	case c.RememberExpired < 0:
 		return fmt.Errorf("idem: Config.RememberExpired is %v: it must not be negative", c.RememberExpired)
 	case c.MaxRuns < 0:

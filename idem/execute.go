@@ -75,6 +75,11 @@ func (e *execution) do(ctx context.Context) (done executed, err error) {
 		if !fresh {
 			return e.replay(done, existing)
 		}
+		if done.runs >= e.maxRuns {
+			// Superseded by a record that is gone again. Another run is not ours
+			// to make; the client may ask for one.
+			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.store.Release(context.WithoutCancel(actx), e.key))
+		}
 		done.runs++
 		again, err := e.runAndCommit(actx, attempt, &done)
 		switch {

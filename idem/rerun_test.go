@@ -163,7 +163,7 @@ func TestSupersededWithoutEnd(t *testing.T) {
 		l.runs.Add(1)
 		l.insert(r.Context())
 	})
-	if a := send(t, srv, request{key: "k"}); a.status != 503 || a.problem(t) != "store-unavailable" || l.rows.Load() != 0 {
+	if a := send(t, srv, request{key: "k"}); a.status != 503 || a.problem(t) != "commit-failed" || l.rows.Load() != 0 || l.runs.Load() != 3 {
 		t.Errorf("answer %+v, %d rows", a, l.rows.Load())
 	}
 }

@@ -37,6 +37,9 @@ type reservation struct {
 	grace *time.Timer // nil unless a Commit has failed
 }
 
+// maxLimit keeps the end of a handler's time within what a time.Time can add.
+const maxLimit = 200 * 365 * 24 * time.Hour
+
 // hold makes the reservation of a Reserve whose call began at began.
 func (q *request) hold(began time.Time) {
 	s := q.store
@@ -47,7 +50,7 @@ func (q *request) hold(began time.Time) {
 		r.remember = clampRemember(q.attempt.RememberExpired(), q.ttl)
 		config.Lost = q.attempt.LoseLease
 		if limit := q.attempt.MaxHandlerTime(); limit > 0 {
-			config.Until = began.Add(limit + s.config.Lease)
+			config.Until = began.Add(min(limit, maxLimit) + s.config.Lease)
 		}
 	}
 	s.running.more()

@@ -39,15 +39,25 @@ func callerTxFrom(ctx context.Context) (*callerTx, bool) {
 	return c, ok
 }
 
-// nearest tells whether no attempt has begun since WithTx.
-func (c *callerTx) nearest(ctx context.Context) bool {
-	attempt, _ := idem.AttemptFromContext(ctx)
-	return attempt == c.attempt
+// callerWork is bound to an attempt that has reserved its key in a caller's
+// transaction: its writes belong there.
+type callerWork struct {
+	attempt *idem.Attempt
+	caller  *callerTx
+}
+
+// serves tells whether attempt works in the caller's transaction.
+func (c *callerTx) serves(ctx context.Context, attempt *idem.Attempt) bool {
+	_, ok := idem.Bound(ctx, func(w callerWork) bool { return w.attempt == attempt && w.caller == c })
+	return ok
 }
 
 // conn returns the connection of the transaction, which tells transactions
 // apart and survives their wrappers.
 func (c *callerTx) conn() (*pgx.Conn, error) {
+	if c.tx == nil {
+		return nil, errors.New("txstore: WithTx: the transaction is nil")
+	}
 	if conn := c.tx.Conn(); conn != nil {
 		return conn, nil
 	}

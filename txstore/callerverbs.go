@@ -73,6 +73,7 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 		// The handler's writes are in the caller's transaction, and who runs it
 		// must not commit behind the caller's back.
 		attempt.MarkTransactional()
+		attempt.Bind(callerWork{attempt: attempt, caller: c})
 	}
 	held.put(k, &heldRecord{ttl: ttl, remember: remember(attempt), h: p.h, stale: p.found.attemptID, attemptID: attemptID})
 	return nil, true, nil

@@ -36,8 +36,11 @@ func (r *reservation) commit(ctx context.Context, hash string, response idem.Cac
 	case r.ended:
 		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
 	}
-	r.tx.close()
 	r.hash, response.RequestHash = hash, hash
+	if r.tx.close() {
+		r.abandon()
+		return fmt.Errorf("%w: a CopyFrom is still under way", idem.ErrTransactionFailed)
+	}
 	if err := r.usable(); err != nil {
 		r.finish(nil)
 		return err
@@ -104,7 +107,7 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 	}
 	if errors.Is(out.err, errAmbiguous) {
 		out = r.store.resolve(ctx, r, response, deadline)
-		if silent && !errors.Is(out.err, idem.ErrOutcomeUnknown) {
+		if silent && r.detach() && !errors.Is(out.err, idem.ErrOutcomeUnknown) {
 			// The COMMIT is over and its reply is not coming: nothing is left to
 			// wait for on that connection.
 			go r.tx.conn.PgConn().Conn().Close()
@@ -136,9 +139,9 @@ func (r *reservation) send(ctx context.Context, response idem.Cached) outcome {
 	case err != nil && !isServerRefusal(err) && !errors.Is(err, errOtherTransaction):
 		return outcome{err: errors.Join(errAmbiguous, err)}
 	}
-	r.store.letGo(r.probe.conn, r.probe.h)
+	r.store.letGo(r.tx.conn, r.probe.h)
 	if isStalePlan(err) {
-		r.store.forgetPlans(ctx, r.probe.conn)
+		r.store.forgetPlans(ctx, r.tx.conn)
 	}
 	if err == nil {
 		return outcome{err: fmt.Errorf("%w: COMMIT was answered %q", idem.ErrTransactionFailed, tag)}

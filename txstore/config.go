@@ -62,6 +62,7 @@ const (
 	defaultReserveTimeout = 5 * time.Second
 	defaultCommitTimeout  = 10 * time.Second
 	defaultLease          = 30 * time.Second
+	minLease              = 10 * time.Millisecond
 	defaultCloseTimeout   = 30 * time.Second
 	defaultPollInterval   = 250 * time.Millisecond
 )
@@ -97,6 +98,9 @@ func (c Config) withDefaults(pool *pgxpool.Pool) (Config, error) {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
+	}
+	if c.Lease < minLease {
+		return c, fmt.Errorf("txstore: Config.Lease is %v: it must be %v at least, to leave room for renewals", c.Lease, minLease)
 	}
 	if c.OnError == nil {
 		c.OnError = func(error) {}

@@ -20,7 +20,7 @@ type found struct {
 	cached    *idem.Cached // nil under a lease, and of a tombstone
 	completed bool         // it is a record or what remains of one
 	alive     bool         // it still stands for its key
-	expired   bool         // a record that is not replayed any more
+	expired   bool         // a tombstone: not replayed any more, and remembered
 	leaseLeft time.Duration
 }
 
@@ -86,7 +86,7 @@ func (f *found) scan(rows pgx.Rows) error {
 	}
 	h, err := record.DecodeHeader(int(format), header.b)
 	switch {
-	case err != nil && f.expired:
+	case err != nil && (f.expired || !f.alive):
 		return nil // nobody would replay it
 	case err != nil:
 		return fmt.Errorf("txstore: %w: %w", idem.ErrRecordUnreadable, err)

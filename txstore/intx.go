@@ -25,6 +25,10 @@ func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
 // InTx runs fn in the transaction of ctx, or, for a request that bypassed the
 // middleware, in one of its own on the Store's pool: the same code serves both.
 //
+// Inside an attempt of another store, as a leased idem.Do in a transactional
+// handler, it runs its own: the record of that attempt must not speak of writes
+// that the outer one can still undo.
+//
 // In the transaction of ctx the error of fn is returned and undoes nothing by
 // itself: the handler's answer decides about the writes. A transaction of its
 // own is committed when fn returns nil, rolled back otherwise.
@@ -36,7 +40,8 @@ func (s *Store) InTx(ctx context.Context, fn func(pgx.Tx) error) error {
 	if tx, ok := s.txFrom(ctx); ok {
 		return fn(tx)
 	}
-	if _, isPast := idem.Bound(ctx, s.owns); isPast {
+	innermost, _ := idem.AttemptFromContext(ctx)
+	if _, isPast := idem.Bound(ctx, func(r *reservation) bool { return r.attempt == innermost && s.owns(r) }); isPast {
 		return fmt.Errorf("txstore: InTx after the request's end, use a context of your own: %w", pgx.ErrTxClosed)
 	}
 	options := pgx.TxOptions{IsoLevel: s.config.IsoLevel, AccessMode: pgx.ReadWrite}
@@ -50,17 +55,21 @@ func (s *Store) txFrom(ctx context.Context) (pgx.Tx, bool) {
 
 func (s *Store) owns(r *reservation) bool { return r.store == s }
 
+// nearestTx returns the transaction of the innermost attempt, or of a WithTx
+// that is nearer or that this attempt works in. The transaction of an attempt
+// further out is not for it: that one's end decides about it, and what the inner
+// attempt has recorded would speak of writes that may be undone.
 func nearestTx(ctx context.Context, match func(*reservation) bool) (pgx.Tx, bool) {
 	caller, isCaller := callerTxFrom(ctx)
-	if isCaller && caller.nearest(ctx) {
-		return caller.tx, true
+	innermost, _ := idem.AttemptFromContext(ctx)
+	if isCaller && (caller.attempt == innermost || caller.serves(ctx, innermost)) {
+		return caller.tx, caller.tx != nil
 	}
-	r, ok := idem.Bound(ctx, func(r *reservation) bool { return match(r) && !r.isEnded() })
-	switch {
-	case ok:
-		return r.tx.handle(), true
-	case isCaller:
-		return caller.tx, true
+	r, ok := idem.Bound(ctx, func(r *reservation) bool {
+		return r.attempt == innermost && match(r) && !r.isEnded()
+	})
+	if !ok {
+		return nil, false
 	}
-	return nil, false
+	return r.tx.handle(), true
 }

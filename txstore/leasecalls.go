@@ -1,6 +1,7 @@
 package txstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -25,7 +26,10 @@ type leaseBatch struct {
 // why not. It is repeated when its reply is lost, with the same attempt id, and
 // recognizes its own row then.
 func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
-	var seen look
+	var (
+		seen    look
+		refusal error // a statement about the key, and not a failure of the call
+	)
 	err := s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		h := t.hash(l.key)
 		taken, f, err := s.leaseSend(ctx, conn, t, h, leaseBatch{
@@ -36,15 +40,13 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 			},
 			lookup: l.key,
 		})
-		seen = f.look(h)
+		seen, refusal = f.look(h), f.refusal(l.hash)
 		if taken == 1 {
-			seen = look{fresh: true}
-		} else if err == nil {
-			err = f.refusal(l.hash)
+			seen, refusal = look{fresh: true}, nil
 		}
 		return err
 	})
-	return seen, err
+	return seen, cmp.Or(err, refusal)
 }
 
 // leaseCommit completes the lease and returns what stands under the key then.
@@ -115,7 +117,7 @@ func (s *Store) leaseSend(ctx context.Context, conn *pgxpool.Conn, t *table, h i
 		s.config.OnError(fmt.Errorf("txstore: waking: %w", closeErr))
 	}
 	if err != nil {
-		s.rollBack(conn)
+		s.rollBack(conn.Conn())
 	}
 	return changed, f, err
 }

@@ -33,9 +33,9 @@ type leasedStore struct {
 	plain map[string]*leaseHold
 }
 
-// renewPatience is how much longer than its handler may run a lease is renewed:
-// its response may have to be committed more than once.
-const renewPatience = time.Minute
+// afterHandler is how much longer than its handler may run a lease is renewed,
+// in leases: its response may have to be committed more than once.
+const afterHandler = 2
 
 // leaseHold is a leased attempt, from Reserve to Commit or Release.
 type leaseHold struct {
@@ -50,6 +50,8 @@ type leaseHold struct {
 
 	flight *flight
 	keeper *lease.Keeper
+	began  time.Time // of the call that took the key
+	over   sync.Once // tells the Store that there is nothing to wait for
 
 	// mu serializes Commit and Release, and guards what follows.
 	mu        sync.Mutex
@@ -119,23 +121,25 @@ func (d *leasedStore) remember(l *leaseHold) {
 func (l *leaseHold) reserve(ctx context.Context) (*idem.Cached, error) {
 	k := &seeker{store: l.store, key: l.key, hash: l.hash, noWait: l.attempt != nil && l.attempt.NoWait(), look: l.look}
 	cached, err := k.seek(ctx)
-	l.flight = k.flight
+	if l.flight = k.flight; err == nil && cached == nil {
+		l.keep()
+	}
 	return cached, err
 }
 
-// look tries to take the key, and keeps the lease alive from then on.
+// look tries to take the key.
 func (l *leaseHold) look(ctx context.Context) (look, error) {
-	began := time.Now()
-	seen, err := l.store.leaseReserve(ctx, l)
-	if err != nil || !seen.fresh {
-		return seen, err
-	}
+	l.began = time.Now()
+	return l.store.leaseReserve(ctx, l)
+}
+
+// keep keeps the lease alive from now on.
+func (l *leaseHold) keep() {
 	config := lease.Config{Duration: l.store.config.Lease, Renew: l.renew, Lost: l.lost}
 	if l.attempt != nil && l.attempt.MaxHandlerTime() > 0 {
-		config.Until = began.Add(l.attempt.MaxHandlerTime() + renewPatience)
+		config.Until = l.began.Add(min(l.attempt.MaxHandlerTime(), maxTTL) + afterHandler*l.store.config.Lease)
 	}
-	l.keeper = lease.Keep(began, config)
-	return seen, nil
+	l.keeper = lease.Keep(l.began, config)
 }
 
 func (l *leaseHold) renew(ctx context.Context) error {
@@ -152,6 +156,7 @@ func (l *leaseHold) renew(ctx context.Context) error {
 func (l *leaseHold) lost() {
 	l.store.config.OnError(fmt.Errorf("txstore: %w", idem.ErrLeaseLost))
 	l.store.flights.end(l.flight, nil, nil)
+	l.over.Do(l.store.running.end)
 	if l.attempt != nil {
 		l.attempt.LoseLease()
 	}
@@ -223,15 +228,28 @@ func (l *leaseHold) end(cached *idem.Cached) {
 	l.keeper.Stop()
 	l.store.leased.forget(l)
 	l.store.flights.end(l.flight, cached, nil)
-	l.store.running.end()
+	l.over.Do(l.store.running.end)
 }
 
-// forget drops a lease that was reserved without an attempt. One that was
-// committed stays known until its key is reserved again, for a second Commit.
+// recall is how long a committed lease without an attempt stays known, for a
+// second Commit.
+const recall = time.Minute
+
+// forget drops a lease that was reserved without an attempt.
 func (d *leasedStore) forget(l *leaseHold) {
+	switch {
+	case l.attempt != nil:
+	case l.committed:
+		time.AfterFunc(min(l.ttl, recall), func() { d.drop(l) })
+	default:
+		d.drop(l)
+	}
+}
+
+func (d *leasedStore) drop(l *leaseHold) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !l.committed && d.plain[l.key] == l {
+	if d.plain[l.key] == l {
 		delete(d.plain, l.key)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -17,18 +18,18 @@ import (
 //
 // When it fails the connection is left in a transaction or closed, and giveBack
 // destroys it; the waiters' poll covers what the wake check did not tell.
-func (s *Store) letGo(conn *pgxpool.Conn, h int32) { s.end(conn, s.letGoSQL(h)) }
+func (s *Store) letGo(conn *pgx.Conn, h int32) { s.end(conn, s.letGoSQL(h)) }
 
 // rollBack ends a transaction that holds no key's lock.
-func (s *Store) rollBack(conn *pgxpool.Conn) { s.end(conn, "rollback") }
+func (s *Store) rollBack(conn *pgx.Conn) { s.end(conn, "rollback") }
 
-func (s *Store) end(conn *pgxpool.Conn, sql string) {
-	if conn.Conn().IsClosed() {
+func (s *Store) end(conn *pgx.Conn, sql string) {
+	if conn.IsClosed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ReserveTimeout)
 	defer cancel()
-	_, err := conn.Conn().PgConn().Exec(ctx, sql).ReadAll()
+	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
 	if err != nil {
 		s.config.OnError(fmt.Errorf("txstore: letting a key go: %w", err))
 	}
@@ -58,8 +59,8 @@ func (s *Store) closeProbe(p *probe) {
 // whose next look would do the same again, without end.
 func (s *Store) letGoProbe(p *probe) {
 	if p.locked && !p.found.leased() {
-		s.letGo(p.conn, p.h)
+		s.letGo(p.conn.Conn(), p.h)
 	} else {
-		s.rollBack(p.conn)
+		s.rollBack(p.conn.Conn())
 	}
 }

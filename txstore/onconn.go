@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
@@ -74,7 +75,7 @@ func (s *Store) mend(ctx context.Context, conn *pgxpool.Conn, err error) (repeat
 	case conn.Conn().IsClosed():
 		return !errors.Is(err, context.DeadlineExceeded)
 	case isStalePlan(err):
-		s.forgetPlans(ctx, conn)
+		s.forgetPlans(ctx, conn.Conn())
 		return true
 	}
 	return isConflict(err)
@@ -82,10 +83,10 @@ func (s *Store) mend(ctx context.Context, conn *pgxpool.Conn, err error) (repeat
 
 // forgetPlans makes pgx prepare everything on conn anew. It would go on using
 // the names of statements that are gone.
-func (s *Store) forgetPlans(ctx context.Context, conn *pgxpool.Conn) {
+func (s *Store) forgetPlans(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
 	defer cancel()
-	if err := conn.Conn().DeallocateAll(ctx); err != nil {
+	if err := conn.DeallocateAll(ctx); err != nil {
 		s.config.OnError(fmt.Errorf("txstore: forgetting prepared statements: %w", err))
 	}
 }

@@ -2,6 +2,7 @@ package txstore
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -101,7 +102,8 @@ func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHa
 func (p *probe) send(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) error {
 	idle := int64(0)
 	if maxHandlerTime > 0 {
-		idle = (maxHandlerTime + serverGrace).Milliseconds()
+		// The setting holds 31 bits.
+		idle = min(maxHandlerTime.Milliseconds()+serverGrace.Milliseconds(), math.MaxInt32)
 	}
 	var b pgx.Batch
 	// Always READ WRITE: a standby, or a session whose default is read only,

@@ -23,11 +23,10 @@ func (s *Store) Release(ctx context.Context, key string) error {
 	if r.ended {
 		return nil
 	}
-	if r.attempt.Abandoned() {
+	if r.attempt.Abandoned() || r.tx.close() {
 		r.abandon()
 		return nil
 	}
-	r.tx.close()
 	if r.tx.conn.PgConn().TxStatus() == 'E' && r.tx.conflict != nil {
 		r.attempt.RequestRunAgain()
 	}
@@ -40,7 +39,7 @@ func (s *Store) Release(ctx context.Context, key string) error {
 func (r *reservation) finish(cached *idem.Cached) {
 	r.ended = true
 	if !r.tx.conn.PgConn().IsBusy() {
-		r.store.letGo(r.probe.conn, r.probe.h)
+		r.store.letGo(r.tx.conn, r.probe.h)
 	}
 	r.release()
 	r.store.flights.end(r.flight, cached, nil)
@@ -49,9 +48,32 @@ func (r *reservation) finish(cached *idem.Cached) {
 // release gives the connection back; busy or in a transaction, the pool
 // destroys it, and the server rolls back.
 func (r *reservation) release() {
+	defer r.store.running.end()
 	r.tx.disarm()
+	r.connMu.Lock()
+	defer r.connMu.Unlock()
+	if r.detached {
+		ctx, cancel := context.WithTimeout(context.Background(), abandonTime)
+		defer cancel()
+		_ = r.tx.conn.Close(ctx)
+		return
+	}
+	r.released = true
 	r.store.giveBack(r.probe.conn)
-	r.store.running.end()
+}
+
+// detach takes the connection of a COMMIT that nobody waits for any more out of
+// the pool, which may open another in its place, and leaves the COMMIT alone.
+// false: it has ended meanwhile, and the connection may be the next customer's.
+func (r *reservation) detach() bool {
+	r.connMu.Lock()
+	defer r.connMu.Unlock()
+	if r.released {
+		return false
+	}
+	r.detached = true
+	r.probe.conn.Hijack()
+	return true
 }
 
 // abandonTime bounds the request that cancels an abandoned handler's statement.

@@ -17,15 +17,15 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 		return nil, false, err
 	}
 	ttl = min(ttl, maxTTL)
+	if s.nested(ctx, key) {
+		return nil, false, idem.ErrNested
+	}
 	if tx, ok := callerTxFrom(ctx); ok {
 		return tx.reserve(ctx, s, key, requestHash, ttl)
 	}
 	attempt, ok := idem.AttemptFromContext(ctx)
 	if !ok {
 		return s.leased.Reserve(ctx, key, requestHash, ttl)
-	}
-	if s.nested(ctx, key) {
-		return nil, false, idem.ErrNested
 	}
 	if err := s.running.begin(); err != nil {
 		return nil, false, err
@@ -89,6 +89,12 @@ type reservation struct {
 	flight *flight
 	probe  *probe
 	tx     *transaction
+
+	// connMu orders the end of a late COMMIT, which gives the connection back,
+	// against who stops waiting for it, who takes it out of the pool.
+	connMu   sync.Mutex
+	released bool // it is the pool's again, and may be anybody's
+	detached bool // it is not the pool's any more
 
 	// mu serializes Commit and Release, and guards what follows.
 	mu        sync.Mutex

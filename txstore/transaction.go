@@ -14,6 +14,10 @@ import (
 // transaction.
 var errStoreEnds = errors.New("txstore: this transaction is committed or rolled back by the store when the handler has returned: answer with an error status or call idem.SetDisposition to undo its writes")
 
+// errCopying is what a handler hears that uses its transaction inside the source
+// of a CopyFrom on it.
+var errCopying = errors.New("txstore: a CopyFrom is under way on this transaction")
+
 // transaction is what the handles that a handler holds have in common. Once it
 // is closed each of them answers pgx.ErrTxClosed: the connection may be running
 // the next customer's transaction by then.
@@ -31,6 +35,8 @@ type transaction struct {
 	savepoints []*handle
 	// largeObjects tells whether somebody holds pgx's own handle.
 	largeObjects bool
+	// copying: a CopyFrom is under way.
+	copying bool
 	// left: the handler was seen outside of any transaction. It has ended the
 	// store's by itself, whatever it is in now.
 	left bool
@@ -50,8 +56,9 @@ func (t *transaction) handle() *handle { return &handle{t: t, tx: t.inner, outer
 const closePatience = 250 * time.Millisecond
 
 // close takes the transaction from the handler. A call that is still under way
-// was left behind in a goroutine; the connection is cut off under it.
-func (t *transaction) close() {
+// was left behind in a goroutine; the connection is cut off under it. A CopyFrom
+// may not even heed that: it is told of, and the connection must be abandoned.
+func (t *transaction) close() (copying bool) {
 	if !t.mu.TryLock() {
 		cut := time.AfterFunc(closePatience, func() { _ = t.conn.PgConn().Conn().Close() })
 		t.mu.Lock()
@@ -59,6 +66,7 @@ func (t *transaction) close() {
 	}
 	defer t.mu.Unlock()
 	t.closed = true
+	return t.copying
 }
 
 // disarm closes pgx's own handle, which only large objects hold. It is called
@@ -87,6 +95,10 @@ func (t *transaction) enter() error {
 	if t.closed {
 		t.mu.Unlock()
 		return pgx.ErrTxClosed
+	}
+	if t.copying {
+		t.mu.Unlock()
+		return errCopying
 	}
 	if t.conn.PgConn().TxStatus() == 'T' {
 		// Rolled back to a savepoint since, by handle or by hand.
@@ -222,7 +234,15 @@ func (h *handle) CopyFrom(ctx context.Context, table pgx.Identifier, columns []s
 	if err := h.enter(); err != nil {
 		return 0, err
 	}
-	defer func() { h.t.leave(err) }()
+	// The source is the handler's own code, which may call or never return:
+	// nothing waits for it.
+	h.t.copying = true
+	h.t.mu.Unlock()
+	defer func() {
+		h.t.mu.Lock()
+		h.t.copying = false
+		h.t.leave(err)
+	}()
 	return h.tx.CopyFrom(ctx, table, columns, rows)
 }
 

@@ -111,9 +111,9 @@ func TestInTxDoesNotJoinAnotherStoresTransaction(t *testing.T) {
 }
 
 // A handler of one Store calls, in process, what is protected by another; that
-// one's code writes through both. Its writes for the outer Store belong into the
-// outer attempt, which may yet be undone.
-func TestInTxFindsTheAttemptOfItsOwnStoreBehindAnothers(t *testing.T) {
+// one's code writes through both. The inner record speaks of both writes, so
+// neither may be undone by the outer attempt.
+func TestInTxDoesNotReachBehindAnInnerAttempt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
 	elsewhere := newWorld(t, given{})
@@ -124,7 +124,7 @@ func TestInTxFindsTheAttemptOfItsOwnStoreBehindAnothers(t *testing.T) {
 	}
 	inner.mustCommit("inner")
 	outer.mustRelease()
-	w.mustHold("k", 0, 0)
+	w.mustHold("k", 1, 0)
 }
 
 // The verbs and InTx must work in one and the same transaction.

@@ -23,7 +23,8 @@ type Config struct {
 	// Duration is how long the lease lasts from its reservation or its last
 	// renewal.
 	Duration time.Duration
-	// Until is when renewing ends even if nobody stops it; zero: never.
+	// Until is when renewing ends even if nobody stops it; zero: never. The lease
+	// is lost then as soon as it has ended.
 	Until time.Time
 	// Renew prolongs the lease. An error that is idem.ErrLeaseLost says that
 	// there is nothing left to prolong; after any other it is tried again.
@@ -85,12 +86,27 @@ func (k *Keeper) renew() {
 func (k *Keeper) begin() (context.Context, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.stopped || !k.config.Until.IsZero() && time.Now().After(k.config.Until) {
+	if k.stopped {
+		return nil, false
+	}
+	if !k.config.Until.IsZero() && time.Now().After(k.config.Until) {
+		k.timer = time.AfterFunc(time.Until(k.safe), k.expire)
 		return nil, false
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), k.safe)
 	k.cancel = cancel
 	return ctx, true
+}
+
+// expire is the end of a lease that was renewed long enough.
+func (k *Keeper) expire() {
+	k.mu.Lock()
+	stopped := k.stopped
+	k.stopped = true
+	k.mu.Unlock()
+	if !stopped {
+		k.config.Lost()
+	}
 }
 
 // next plans the next renewal, or tells that the lease is lost.
