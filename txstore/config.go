@@ -32,6 +32,11 @@ type Config struct {
 	// renewed at a third of it while the handler runs.
 	// Defaults to 30 seconds.
 	Lease time.Duration
+	// HoldAfterDiscard keeps a key in flight until its lease ends when its handler
+	// failed with a 5xx or panicked under a lease, so that a retry does not follow
+	// at once on an effect whose outcome nobody knows.
+	// Defaults to false: a retry may run at once.
+	HoldAfterDiscard bool
 	// CloseTimeout bounds how long Close waits for running attempts.
 	// Defaults to 30 seconds.
 	CloseTimeout time.Duration

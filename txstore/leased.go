@@ -202,7 +202,8 @@ func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cache
 	return fmt.Errorf("txstore: %w", err)
 }
 
-// Release gives the lease up.
+// Release gives the lease up; with Config.HoldAfterDiscard it only stops
+// renewing it.
 func (d *leasedStore) Release(ctx context.Context, key string) error {
 	l, ok := d.hold(ctx, key)
 	if !ok {
@@ -213,7 +214,10 @@ func (d *leasedStore) Release(ctx context.Context, key string) error {
 	if l.ended {
 		return nil
 	}
-	err := l.store.leaseRelease(context.WithoutCancel(ctx), l)
+	var err error
+	if !l.store.config.HoldAfterDiscard {
+		err = l.store.leaseRelease(context.WithoutCancel(ctx), l)
+	}
 	l.end(nil)
 	if err != nil {
 		return errors.Join(errors.New("txstore: the key stays reserved until its lease ends"), err)

@@ -1,0 +1,97 @@
+package txstore_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// Round trips under a lease: one to reserve, one to commit, one to replay.
+func TestLeaseTakesOneRoundTripToReserveAndOneToCommit(t *testing.T) {
+	t.Parallel()
+	p, proxy := newWorld(t, given{}).tapped(given{Conns: 1})
+	store := p.store.Leased()
+	request := func(key string) (reserve, commit int) {
+		ctx, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{})
+		reserve = trips(proxy, func() {
+			if _, fresh, err := store.Reserve(ctx, key, "h", time.Hour); !fresh || err != nil {
+				t.Fatalf("fresh %t, %v", fresh, err)
+			}
+		})
+		commit = trips(proxy, func() {
+			if err := store.Commit(ctx, key, "h", idem.Cached{Status: 201}); err != nil {
+				t.Fatal(err)
+			}
+		})
+		return reserve, commit
+	}
+	request("warm")
+	if reserve, commit := request("counted"); reserve != 1 || commit != 1 {
+		t.Errorf("%d round trips to reserve and %d to commit, want 1 and 1", reserve, commit)
+	}
+	replay := trips(proxy, func() {
+		ctx, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{})
+		if cached, _, err := store.Reserve(ctx, "counted", "h", time.Hour); cached == nil || err != nil {
+			t.Fatalf("%v, %v; want a replay", cached, err)
+		}
+	})
+	if replay != 1 {
+		t.Errorf("a replay took %d round trips, want 1", replay)
+	}
+}
+
+func TestHoldAfterDiscardKeepsTheKeyUntilItsLeaseEnds(t *testing.T) {
+	t.Parallel()
+	for _, hold := range []bool{false, true} {
+		w := newWorld(t, given{Config: txstore.Config{HoldAfterDiscard: hold}})
+		config := idem.DoConfig{Store: w.store.Leased(), WaitTimeout: -1}
+		failed := errors.New("failed")
+		run := func(err error) error {
+			_, err = idem.Do(t.Context(), config, "k", "request", func(context.Context) (int, error) { return 1, err })
+			return err
+		}
+		if err := run(failed); !errors.Is(err, failed) {
+			t.Fatalf("hold %t: %v", hold, err)
+		}
+		err := run(nil)
+		if hold && !errors.Is(err, idem.ErrInFlight) || !hold && err != nil {
+			t.Errorf("hold %t: the retry is told %v", hold, err)
+		}
+		w.exec(`UPDATE pgidem_records SET leased_until = clock_timestamp() WHERE leased_until IS NOT NULL`)
+		if err := run(nil); err != nil {
+			t.Errorf("hold %t: after the lease %v", hold, err)
+		}
+	}
+}
+
+// Behaviour 26. Several processes sweep by themselves, until they are told to
+// stop or their Store is closed.
+func TestRunSweepsUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	other := w.process(given{})
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped, closed := make(chan error, 1), make(chan error, 1)
+	go func() { stopped <- w.store.Run(ctx, 5*time.Millisecond) }()
+	go func() { closed <- other.store.Run(t.Context(), 5*time.Millisecond) }()
+	w.seed("alive", 10, false)
+	for range 3 {
+		w.seed("expired"+idem.NewAttemptID(), 100, true)
+		eventually(t, "what has expired is swept", func() bool { return w.count(`SELECT count(*) FROM pgidem_records`) == 10 })
+	}
+	cancel()
+	if err := <-stopped; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v, want Canceled", err)
+	}
+	other.store.Close()
+	if err := <-closed; !errors.Is(err, idem.ErrStoreClosed) {
+		t.Errorf("Run of a closed Store ended with %v, want ErrStoreClosed", err)
+	}
+	if err := w.store.Run(t.Context(), 0); err == nil {
+		t.Error("Run without an interval is accepted")
+	}
+}
