@@ -55,9 +55,9 @@ func (s *Store) call(ctx context.Context, script *redis.Script, key string, args
 func (s *Store) callUnless(ctx context.Context, late func(answer), script *redis.Script, key string, args ...any) (a answer, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.CallTimeout)
 	done := make(chan answer)
-	s.running.more()
+	s.running.More()
 	go func() {
-		defer s.running.end()
+		defer s.running.End()
 		defer cancel()
 		var a answer
 		// The answer must be learned even if the caller leaves.

@@ -123,7 +123,7 @@ func (q *request) follow(f *flight) (*idem.Cached, error) {
 		return f.result()
 	case <-q.ctx.Done():
 		return nil, q.followEnded(q.ctx, f)
-	case <-q.store.running.closed:
+	case <-q.store.running.Closed():
 		return nil, errClosed()
 	}
 }

@@ -53,7 +53,7 @@ func (q *request) hold(began time.Time) {
 			config.Until = began.Add(min(limit, maxLimit) + s.config.Lease)
 		}
 	}
-	s.running.more()
+	s.running.More()
 	r.keeper = lease.Keep(began, config)
 	s.live.add(r)
 	if q.attempt != nil {
@@ -95,7 +95,7 @@ func (r *reservation) settle() {
 		r.grace.Stop()
 	}
 	r.store.live.remove(r)
-	r.store.running.end()
+	r.store.running.End()
 }
 
 // endLater bounds the life of a lease whose Commit has failed. Until then it is

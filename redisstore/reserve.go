@@ -27,10 +27,10 @@ type request struct {
 // one lease more if that is limited; when it is lost the attempt is told. Beside
 // the errors of the interface it returns [idem.ErrRecordUnreadable].
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (existing *idem.Cached, fresh bool, err error) {
-	if err := s.running.begin(); err != nil {
-		return nil, false, err
+	if !s.running.Begin() {
+		return nil, false, errClosed()
 	}
-	defer s.running.end()
+	defer s.running.End()
 	if err := s.refuse(ctx, key, ttl); err != nil {
 		return nil, false, err
 	}

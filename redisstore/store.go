@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/running"
 )
 
 // Store keeps idempotency records in Redis. It is safe for concurrent use, and
@@ -23,7 +24,7 @@ type Store struct {
 	config   Config
 	flights  flights
 	listener *listener
-	running  *running
+	running  *running.Counter
 	live     live
 	calls    calls
 }
@@ -41,7 +42,7 @@ func New(client redis.UniversalClient, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, config: config, running: newRunning()}
+	s := &Store{client: client, config: config, running: running.New()}
 	s.listener = newListener(s)
 	if err := s.checkPolicy(context.Background()); err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func New(client redis.UniversalClient, config Config) (*Store, error) {
 // Call it after http.Server.Shutdown, which does not wait for a handler whose
 // HTTP/2 client has gone.
 func (s *Store) Close() {
-	s.running.close(s.config.CloseTimeout)
+	s.running.Close(s.config.CloseTimeout)
 	s.listener.close()
 	s.live.stopAll()
 }
@@ -162,3 +163,5 @@ func micros(d time.Duration) int64 { return max(1, d.Microseconds()) }
 // millis is after how long Redis itself may drop a key that ends after d: not a
 // moment before.
 func millis(d time.Duration) int64 { return d.Milliseconds() + 1 }
+
+func errClosed() error { return fmt.Errorf("redisstore: %w", idem.ErrStoreClosed) }

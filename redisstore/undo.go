@@ -24,9 +24,9 @@ func (q *request) callReserve() (reply, error) {
 	case !ok:
 		return nil, context.DeadlineExceeded
 	case a.err != nil:
-		s.running.more()
+		s.running.More()
 		go func() {
-			defer s.running.end()
+			defer s.running.End()
 			late(a)
 		}()
 	default:

@@ -47,7 +47,7 @@ func (w *wait) next(found finding) (*idem.Cached, error) {
 		w.interval = min(2*w.interval, pollGrowth*q.store.config.PollInterval)
 	case <-q.ctx.Done():
 		return nil, waitEnded(q.ctx, true)
-	case <-q.store.running.closed:
+	case <-q.store.running.Closed():
 		return nil, errClosed()
 	}
 	return nil, nil

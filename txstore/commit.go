@@ -88,9 +88,9 @@ type outcome struct {
 // sending goes on by itself when that is over; it owns the connection.
 func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome {
 	sent := make(chan outcome, 1)
-	r.store.running.more()
+	r.store.running.More()
 	go func() {
-		defer r.store.running.end()
+		defer r.store.running.End()
 		sent <- r.send(ctx, response)
 	}()
 	deadline := time.Now().Add(r.store.config.CommitTimeout)

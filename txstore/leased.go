@@ -88,8 +88,8 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 	if d.s.nested(ctx, key) {
 		return nil, false, idem.ErrNested
 	}
-	if err := d.s.running.begin(); err != nil {
-		return nil, false, err
+	if !d.s.running.Begin() {
+		return nil, false, errClosed()
 	}
 	l := &leaseHold{store: d.s, key: key, hash: requestHash, ttl: min(ttl, maxTTL)}
 	l.attempt, _ = idem.AttemptFromContext(ctx)
@@ -100,7 +100,7 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 	}
 	cached, err := l.reserve(ctx)
 	if err != nil || cached != nil {
-		d.s.running.end()
+		d.s.running.End()
 		return cached, false, err
 	}
 	d.remember(l)
@@ -156,7 +156,7 @@ func (l *leaseHold) renew(ctx context.Context) error {
 func (l *leaseHold) lost() {
 	l.store.config.OnError(fmt.Errorf("txstore: %w", idem.ErrLeaseLost))
 	l.store.flights.end(l.flight, nil, nil)
-	l.over.Do(l.store.running.end)
+	l.over.Do(l.store.running.End)
 	if l.attempt != nil {
 		l.attempt.LoseLease()
 	}
@@ -232,7 +232,7 @@ func (l *leaseHold) end(cached *idem.Cached) {
 	l.keeper.Stop()
 	l.store.leased.forget(l)
 	l.store.flights.end(l.flight, cached, nil)
-	l.over.Do(l.store.running.end)
+	l.over.Do(l.store.running.End)
 }
 
 // recall is how long a committed lease without an attempt stays known, for a

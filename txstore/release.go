@@ -48,7 +48,7 @@ func (r *reservation) finish(cached *idem.Cached) {
 // release gives the connection back; busy or in a transaction, the pool
 // destroys it, and the server rolls back.
 func (r *reservation) release() {
-	defer r.store.running.end()
+	defer r.store.running.End()
 	r.tx.disarm()
 	r.connMu.Lock()
 	defer r.connMu.Unlock()
@@ -88,7 +88,7 @@ func (r *reservation) abandon() {
 	conn := r.probe.conn.Hijack()
 	r.store.flights.end(r.flight, nil, nil)
 	go func() {
-		defer r.store.running.end()
+		defer r.store.running.End()
 		ctx, cancel := context.WithTimeout(context.Background(), abandonTime)
 		defer cancel()
 		socket := conn.PgConn().Conn()

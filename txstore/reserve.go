@@ -27,13 +27,13 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	if !ok {
 		return s.leased.Reserve(ctx, key, requestHash, ttl)
 	}
-	if err := s.running.begin(); err != nil {
-		return nil, false, err
+	if !s.running.Begin() {
+		return nil, false, errClosed()
 	}
 	r := &reservation{store: s, key: key, hash: requestHash, ttl: ttl, attempt: attempt}
 	cached, err := r.reserve(ctx)
 	if err != nil || cached != nil {
-		s.running.end()
+		s.running.End()
 		return cached, false, err
 	}
 	attempt.Bind(r)

@@ -71,7 +71,7 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 			}
 		case <-ctx.Done():
 			return nil, waitEnded(ctx, k.seen)
-		case <-k.store.running.done():
+		case <-k.store.running.Closed():
 			return nil, errClosed()
 		}
 	}

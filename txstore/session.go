@@ -78,7 +78,7 @@ func (l *listener) rest(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-l.store.running.done():
+	case <-l.store.running.Closed():
 	}
 }
 

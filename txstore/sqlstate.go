@@ -50,8 +50,8 @@ func isStalePlan(err error) bool {
 }
 
 // isServerRefusal tells whether the server has said no and the session goes on.
-// A FATAL does not count: it can come after a COMMIT took effect, as when a
-// session is terminated while it waits for a standby.
+// A FATAL does not count: it ends the session, and does not say whether a COMMIT
+// took effect before.
 func isServerRefusal(err error) bool {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {

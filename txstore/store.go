@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/running"
 )
 
 // Store keeps idempotency records in PostgreSQL. It is safe for concurrent use,
@@ -31,7 +30,7 @@ type Store struct {
 	table    atomic.Pointer[table]
 	flights  flights
 	listener *listener
-	running  running
+	running  *running.Counter
 	leased   *leasedStore
 }
 
@@ -45,7 +44,7 @@ func New(pool *pgxpool.Pool, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, config: config}
+	s := &Store{pool: pool, config: config, running: running.New()}
 	s.listener = newListener(s)
 	s.leased = &leasedStore{s: s, plain: make(map[string]*leaseHold)}
 	return s, nil
@@ -58,91 +57,11 @@ func New(pool *pgxpool.Pool, config Config) (*Store, error) {
 // Call it after http.Server.Shutdown, which does not wait for a handler whose
 // HTTP/2 client has gone.
 func (s *Store) Close() {
-	s.running.close(s.config.CloseTimeout)
+	s.running.Close(s.config.CloseTimeout)
 	s.listener.close()
 }
 
-// running counts what Close must wait for: attempts, and what goes on in the
-// background after one.
-type running struct {
-	// mu guards all below.
-	mu     sync.Mutex
-	count  int
-	closed chan struct{} // closed by close; made on first use
-	idle   chan struct{} // closed when closed and count is 0
-	shut   bool
-}
-
-// begin counts one in, unless the Store was closed.
-func (r *running) begin() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.shut {
-		return errClosed()
-	}
-	r.count++
-	return nil
-}
-
 func errClosed() error { return fmt.Errorf("txstore: %w", idem.ErrStoreClosed) }
-
-// isShut tells whether the Store was closed.
-func (r *running) isShut() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.shut
-}
-
-// more counts in something that an attempt, itself counted, leaves behind.
-func (r *running) more() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count++
-}
-
-func (r *running) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count--
-	if r.shut && r.count == 0 {
-		close(r.idle)
-	}
-}
-
-// done returns a channel that is closed when the Store is.
-func (r *running) done() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.doneLocked()
-}
-
-func (r *running) doneLocked() chan struct{} {
-	if r.closed == nil {
-		r.closed = make(chan struct{})
-	}
-	return r.closed
-}
-
-func (r *running) close(timeout time.Duration) {
-	r.mu.Lock()
-	if !r.shut {
-		r.shut = true
-		close(r.doneLocked())
-		r.idle = make(chan struct{})
-		if r.count == 0 {
-			close(r.idle)
-		}
-	}
-	idle := r.idle
-	r.mu.Unlock()
-
-	patience := time.NewTimer(timeout)
-	defer patience.Stop()
-	select {
-	case <-idle:
-	case <-patience.C:
-	}
-}
 
 // acquire takes a connection from the pool, within Config.AcquireTimeout. What
 // goes wrong here says nothing about any key.

@@ -28,20 +28,29 @@ const (
 // at once. When ctx ends it returns what was removed so far and the context's
 // error.
 func (s *Store) Sweep(ctx context.Context) (removed int64, err error) {
-	if err := s.running.begin(); err != nil {
-		return 0, err
+	if !s.running.Begin() {
+		return 0, errClosed()
 	}
-	defer s.running.end()
+	defer s.running.End()
 	blocks, err := s.sweepSize(ctx)
 	for first := int64(0); err == nil && first < blocks; first += sweepBlocks {
 		var n int64
 		n, err = s.sweepRange(ctx, first)
 		removed += n
-		if err == nil && s.running.isShut() {
-			err = errClosed()
+		if err == nil {
+			err = s.stillOpen()
 		}
 	}
 	return removed, err
+}
+
+func (s *Store) stillOpen() error {
+	select {
+	case <-s.running.Closed():
+		return errClosed()
+	default:
+		return nil
+	}
 }
 
 // Run sweeps now and then, on average once in every, until ctx ends or the Store
@@ -59,7 +68,7 @@ func (s *Store) Run(ctx context.Context, every time.Duration) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
-		case <-s.running.done():
+		case <-s.running.Closed():
 			timer.Stop()
 			return errClosed()
 		}

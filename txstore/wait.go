@@ -38,7 +38,7 @@ func (w *wait) next(ctx context.Context, leaseLeft time.Duration) error {
 		w.interval = min(2*w.interval, pollGrowth*w.store.config.PollInterval)
 	case <-ctx.Done():
 		return waitEnded(ctx, true)
-	case <-w.store.running.done():
+	case <-w.store.running.Closed():
 		return errClosed()
 	}
 	return nil
