@@ -16,11 +16,8 @@ UPDATE pgidem_records
 SET
     leased_until = NULL,
     stored_at = clock_timestamp(),
-    expires_at = clock_timestamp() + $1::bigint * interval '1 microsecond',
-    forgotten_at = CASE
-        WHEN $2::bigint > 0
-        THEN clock_timestamp() + ($1::bigint + $2::bigint) * interval '1 microsecond'
-    END,
+    expires_at = clock_timestamp() + $1::interval,
+    forgotten_at = clock_timestamp() + $2::interval,
     status = $3::integer,
     format = $4::smallint,
     request_hash = $5::text,
@@ -32,8 +29,8 @@ WHERE key = $8::text
 `
 
 type LeaseCommitParams struct {
-	TtlUs       int64
-	RememberUs  int64
+	Ttl         pgtype.Interval
+	Remembered  pgtype.Interval
 	Status      int32
 	Format      int16
 	RequestHash string
@@ -49,8 +46,8 @@ type LeaseCommitParams struct {
 // Index: pgidem_records_pkey, one row.
 func (q *Queries) LeaseCommit(ctx context.Context, arg LeaseCommitParams) (int64, error) {
 	result, err := q.db.Exec(ctx, LeaseCommit,
-		arg.TtlUs,
-		arg.RememberUs,
+		arg.Ttl,
+		arg.Remembered,
 		arg.Status,
 		arg.Format,
 		arg.RequestHash,
@@ -91,7 +88,7 @@ func (q *Queries) LeaseRelease(ctx context.Context, arg LeaseReleaseParams) (int
 
 const LeaseRenew = `-- name: LeaseRenew :execrows
 UPDATE pgidem_records
-SET leased_until = clock_timestamp() + $1::bigint * interval '1 microsecond'
+SET leased_until = clock_timestamp() + $1::interval
 WHERE key = $2::text
     AND attempt_id = $3::uuid
     AND status IS NULL
@@ -99,7 +96,7 @@ WHERE key = $2::text
 `
 
 type LeaseRenewParams struct {
-	LeaseUs   int64
+	Lease     pgtype.Interval
 	Key       string
 	AttemptID pgtype.UUID
 }
@@ -109,7 +106,7 @@ type LeaseRenewParams struct {
 // Lock: the row.
 // Index: pgidem_records_pkey, one row.
 func (q *Queries) LeaseRenew(ctx context.Context, arg LeaseRenewParams) (int64, error) {
-	result, err := q.db.Exec(ctx, LeaseRenew, arg.LeaseUs, arg.Key, arg.AttemptID)
+	result, err := q.db.Exec(ctx, LeaseRenew, arg.Lease, arg.Key, arg.AttemptID)
 	if err != nil {
 		return 0, err
 	}
@@ -120,7 +117,7 @@ const LeaseReserve = `-- name: LeaseReserve :execrows
 INSERT INTO pgidem_records AS held (attempt_id, leased_until, format, key, request_hash)
 SELECT
     $1::uuid,
-    clock_timestamp() + $2::bigint * interval '1 microsecond',
+    clock_timestamp() + $2::interval,
     $3::smallint,
     $4::text,
     $5::text
@@ -144,7 +141,7 @@ WHERE COALESCE(held.forgotten_at, held.expires_at, held.leased_until) <= clock_t
 
 type LeaseReserveParams struct {
 	AttemptID   pgtype.UUID
-	LeaseUs     int64
+	Lease       pgtype.Interval
 	Format      int16
 	Key         string
 	RequestHash string
@@ -163,7 +160,7 @@ type LeaseReserveParams struct {
 func (q *Queries) LeaseReserve(ctx context.Context, arg LeaseReserveParams) (int64, error) {
 	result, err := q.db.Exec(ctx, LeaseReserve,
 		arg.AttemptID,
-		arg.LeaseUs,
+		arg.Lease,
 		arg.Format,
 		arg.Key,
 		arg.RequestHash,

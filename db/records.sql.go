@@ -87,12 +87,12 @@ INSERT INTO pgidem_records (
 )
 VALUES (
     CASE
-        WHEN $1::bigint IN (0, (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint)
-        THEN $2::text::uuid
+        WHEN $1::timestamptz IS NULL OR $1::timestamptz = transaction_timestamp()
+        THEN $2::uuid
     END,
     clock_timestamp(),
-    clock_timestamp() + $3::bigint * interval '1 microsecond',
-    CASE WHEN $4::bigint > 0 THEN clock_timestamp() + ($3::bigint + $4::bigint) * interval '1 microsecond' END,
+    clock_timestamp() + $3::interval,
+    clock_timestamp() + $4::interval,
     $5::integer,
     $6::smallint,
     $7::text,
@@ -100,14 +100,14 @@ VALUES (
     $9::bytea,
     $10::bytea
 )
-RETURNING (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at
+RETURNING stored_at
 `
 
 type RecordInsertParams struct {
-	Started     int64
-	AttemptID   string
-	TtlUs       int64
-	RememberUs  int64
+	Started     pgtype.Timestamptz
+	AttemptID   pgtype.UUID
+	Ttl         pgtype.Interval
+	Remembered  pgtype.Interval
 	Status      int32
 	Format      int16
 	Key         string
@@ -116,21 +116,21 @@ type RecordInsertParams struct {
 	Body        []byte
 }
 
-// RecordInsert records a response and returns the moment, in microseconds since
-// 1970. It inserts plainly, so that a second record for the key raises 23505 and
-// the server skips the COMMIT behind it in the batch. Run in another transaction
-// than the one that began at started, it violates NOT NULL of attempt_id: the
-// handler has ended the transaction that the record belongs to. A started of 0
-// belongs to any transaction.
+// RecordInsert records a response and returns the moment. It inserts plainly, so
+// that a second record for the key raises 23505 and the server skips the COMMIT
+// behind it in the batch. Run in another transaction than the one that began at
+// started, it violates NOT NULL of attempt_id: the handler has ended the
+// transaction that the record belongs to. A started that is null belongs to any
+// transaction.
 // Lock: that of the new row; it waits for another transaction that is inserting
 // the same key until that one ends.
 // Index: pgidem_records_pkey makes the record unique.
-func (q *Queries) RecordInsert(ctx context.Context, arg RecordInsertParams) (int64, error) {
+func (q *Queries) RecordInsert(ctx context.Context, arg RecordInsertParams) (pgtype.Timestamptz, error) {
 	row := q.db.QueryRow(ctx, RecordInsert,
 		arg.Started,
 		arg.AttemptID,
-		arg.TtlUs,
-		arg.RememberUs,
+		arg.Ttl,
+		arg.Remembered,
 		arg.Status,
 		arg.Format,
 		arg.Key,
@@ -138,7 +138,7 @@ func (q *Queries) RecordInsert(ctx context.Context, arg RecordInsertParams) (int
 		arg.Header,
 		arg.Body,
 	)
-	var stored_at int64
+	var stored_at pgtype.Timestamptz
 	err := row.Scan(&stored_at)
 	return stored_at, err
 }
@@ -159,8 +159,8 @@ INSERT INTO pgidem_records (
 SELECT
     $1::uuid,
     clock_timestamp(),
-    clock_timestamp() + $2::bigint * interval '1 microsecond',
-    CASE WHEN $3::bigint > 0 THEN clock_timestamp() + ($2::bigint + $3::bigint) * interval '1 microsecond' END,
+    clock_timestamp() + $2::interval,
+    clock_timestamp() + $3::interval,
     $4::integer,
     $5::smallint,
     $6::text,
@@ -172,8 +172,8 @@ WHERE strpos(current_setting('pgidem.held', true), $10::text) > 0
 
 type RecordInsertHeldParams struct {
 	AttemptID     pgtype.UUID
-	TtlUs         int64
-	RememberUs    int64
+	Ttl           pgtype.Interval
+	Remembered    pgtype.Interval
 	Status        int32
 	Format        int16
 	Key           string
@@ -191,8 +191,8 @@ type RecordInsertHeldParams struct {
 func (q *Queries) RecordInsertHeld(ctx context.Context, arg RecordInsertHeldParams) (int64, error) {
 	result, err := q.db.Exec(ctx, RecordInsertHeld,
 		arg.AttemptID,
-		arg.TtlUs,
-		arg.RememberUs,
+		arg.Ttl,
+		arg.Remembered,
 		arg.Status,
 		arg.Format,
 		arg.Key,
@@ -209,36 +209,39 @@ func (q *Queries) RecordInsertHeld(ctx context.Context, arg RecordInsertHeldPara
 
 const RecordLookup = `-- name: RecordLookup :one
 SELECT
-    attempt_id::text AS attempt_id,
+    attempt_id,
     request_hash,
     format,
     status,
     header,
     body,
-    COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
-    (COALESCE(forgotten_at, expires_at, leased_until) > clock_timestamp())::boolean AS alive,
-    COALESCE(forgotten_at IS NOT NULL AND expires_at <= clock_timestamp(), false)::boolean AS expired,
-    COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
+    stored_at,
+    expires_at,
+    forgotten_at,
+    leased_until,
+    clock_timestamp()::timestamptz AS looked_at
 FROM pgidem_records
 WHERE key = $1::text
 `
 
 type RecordLookupRow struct {
-	AttemptID   string
+	AttemptID   pgtype.UUID
 	RequestHash string
 	Format      int16
 	Status      pgtype.Int4
 	Header      []byte
 	Body        []byte
-	StoredAt    int64
-	Alive       bool
-	Expired     bool
-	LeaseLeftMs int64
+	StoredAt    pgtype.Timestamptz
+	ExpiresAt   pgtype.Timestamptz
+	ForgottenAt pgtype.Timestamptz
+	LeasedUntil pgtype.Timestamptz
+	LookedAt    pgtype.Timestamptz
 }
 
-// RecordLookup reads the record or lease of a key and says whether it is alive
-// by the clock of the server at this very moment. Times are microseconds since
-// 1970, 0 when absent: exact, and the same in every way of executing a query.
+// RecordLookup reads the record or lease of a key and the time by the clock of
+// the server at this very moment, by which the reader judges what is over. The
+// times come as they are: to compute with them here would cost the server more
+// than to find the row.
 // Lock: none, it never waits for another transaction.
 // Index: pgidem_records_pkey, one row.
 func (q *Queries) RecordLookup(ctx context.Context, key string) (RecordLookupRow, error) {
@@ -252,9 +255,65 @@ func (q *Queries) RecordLookup(ctx context.Context, key string) (RecordLookupRow
 		&i.Header,
 		&i.Body,
 		&i.StoredAt,
-		&i.Alive,
-		&i.Expired,
-		&i.LeaseLeftMs,
+		&i.ExpiresAt,
+		&i.ForgottenAt,
+		&i.LeasedUntil,
+		&i.LookedAt,
+	)
+	return i, err
+}
+
+const RecordLookupText = `-- name: RecordLookupText :one
+SELECT
+    attempt_id,
+    request_hash,
+    format,
+    status,
+    header,
+    body,
+    COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
+    COALESCE((extract(epoch FROM expires_at) * 1000000)::bigint, 0)::bigint AS expires_at,
+    COALESCE((extract(epoch FROM forgotten_at) * 1000000)::bigint, 0)::bigint AS forgotten_at,
+    COALESCE((extract(epoch FROM leased_until) * 1000000)::bigint, 0)::bigint AS leased_until,
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS looked_at
+FROM pgidem_records
+WHERE key = $1::text
+`
+
+type RecordLookupTextRow struct {
+	AttemptID   pgtype.UUID
+	RequestHash string
+	Format      int16
+	Status      pgtype.Int4
+	Header      []byte
+	Body        []byte
+	StoredAt    int64
+	ExpiresAt   int64
+	ForgottenAt int64
+	LeasedUntil int64
+	LookedAt    int64
+}
+
+// RecordLookupText is RecordLookup with its times as numbers, microseconds since
+// 1970, 0 when absent: for connections whose results come as text, in which a
+// session can write a time in many ways.
+// Lock: none, it never waits for another transaction.
+// Index: pgidem_records_pkey, one row.
+func (q *Queries) RecordLookupText(ctx context.Context, key string) (RecordLookupTextRow, error) {
+	row := q.db.QueryRow(ctx, RecordLookupText, key)
+	var i RecordLookupTextRow
+	err := row.Scan(
+		&i.AttemptID,
+		&i.RequestHash,
+		&i.Format,
+		&i.Status,
+		&i.Header,
+		&i.Body,
+		&i.StoredAt,
+		&i.ExpiresAt,
+		&i.ForgottenAt,
+		&i.LeasedUntil,
+		&i.LookedAt,
 	)
 	return i, err
 }

@@ -9,7 +9,7 @@
 INSERT INTO pgidem_records AS held (attempt_id, leased_until, format, key, request_hash)
 SELECT
     sqlc.arg(attempt_id)::uuid,
-    clock_timestamp() + sqlc.arg(lease_us)::bigint * interval '1 microsecond',
+    clock_timestamp() + sqlc.arg(lease)::interval,
     sqlc.arg(format)::smallint,
     sqlc.arg(key)::text,
     sqlc.arg(request_hash)::text
@@ -39,11 +39,8 @@ UPDATE pgidem_records
 SET
     leased_until = NULL,
     stored_at = clock_timestamp(),
-    expires_at = clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
-    forgotten_at = CASE
-        WHEN sqlc.arg(remember_us)::bigint > 0
-        THEN clock_timestamp() + (sqlc.arg(ttl_us)::bigint + sqlc.arg(remember_us)::bigint) * interval '1 microsecond'
-    END,
+    expires_at = clock_timestamp() + sqlc.arg(ttl)::interval,
+    forgotten_at = clock_timestamp() + sqlc.narg(remembered)::interval,
     status = sqlc.arg(status)::integer,
     format = sqlc.arg(format)::smallint,
     request_hash = sqlc.arg(request_hash)::text,
@@ -59,7 +56,7 @@ WHERE key = sqlc.arg(key)::text
 -- Lock: the row.
 -- Index: pgidem_records_pkey, one row.
 UPDATE pgidem_records
-SET leased_until = clock_timestamp() + sqlc.arg(lease_us)::bigint * interval '1 microsecond'
+SET leased_until = clock_timestamp() + sqlc.arg(lease)::interval
 WHERE key = sqlc.arg(key)::text
     AND attempt_id = sqlc.arg(attempt_id)::uuid
     AND status IS NULL

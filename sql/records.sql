@@ -1,30 +1,53 @@
 -- name: RecordLookup :one
--- RecordLookup reads the record or lease of a key and says whether it is alive
--- by the clock of the server at this very moment. Times are microseconds since
--- 1970, 0 when absent: exact, and the same in every way of executing a query.
+-- RecordLookup reads the record or lease of a key and the time by the clock of
+-- the server at this very moment, by which the reader judges what is over. The
+-- times come as they are: to compute with them here would cost the server more
+-- than to find the row.
 -- Lock: none, it never waits for another transaction.
 -- Index: pgidem_records_pkey, one row.
 SELECT
-    attempt_id::text AS attempt_id,
+    attempt_id,
+    request_hash,
+    format,
+    status,
+    header,
+    body,
+    stored_at,
+    expires_at,
+    forgotten_at,
+    leased_until,
+    clock_timestamp()::timestamptz AS looked_at
+FROM pgidem_records
+WHERE key = sqlc.arg(key)::text;
+
+-- name: RecordLookupText :one
+-- RecordLookupText is RecordLookup with its times as numbers, microseconds since
+-- 1970, 0 when absent: for connections whose results come as text, in which a
+-- session can write a time in many ways.
+-- Lock: none, it never waits for another transaction.
+-- Index: pgidem_records_pkey, one row.
+SELECT
+    attempt_id,
     request_hash,
     format,
     status,
     header,
     body,
     COALESCE((extract(epoch FROM stored_at) * 1000000)::bigint, 0)::bigint AS stored_at,
-    (COALESCE(forgotten_at, expires_at, leased_until) > clock_timestamp())::boolean AS alive,
-    COALESCE(forgotten_at IS NOT NULL AND expires_at <= clock_timestamp(), false)::boolean AS expired,
-    COALESCE(ceil(extract(epoch FROM leased_until - clock_timestamp()) * 1000)::bigint, 0)::bigint AS lease_left_ms
+    COALESCE((extract(epoch FROM expires_at) * 1000000)::bigint, 0)::bigint AS expires_at,
+    COALESCE((extract(epoch FROM forgotten_at) * 1000000)::bigint, 0)::bigint AS forgotten_at,
+    COALESCE((extract(epoch FROM leased_until) * 1000000)::bigint, 0)::bigint AS leased_until,
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS looked_at
 FROM pgidem_records
 WHERE key = sqlc.arg(key)::text;
 
 -- name: RecordInsert :one
--- RecordInsert records a response and returns the moment, in microseconds since
--- 1970. It inserts plainly, so that a second record for the key raises 23505 and
--- the server skips the COMMIT behind it in the batch. Run in another transaction
--- than the one that began at started, it violates NOT NULL of attempt_id: the
--- handler has ended the transaction that the record belongs to. A started of 0
--- belongs to any transaction.
+-- RecordInsert records a response and returns the moment. It inserts plainly, so
+-- that a second record for the key raises 23505 and the server skips the COMMIT
+-- behind it in the batch. Run in another transaction than the one that began at
+-- started, it violates NOT NULL of attempt_id: the handler has ended the
+-- transaction that the record belongs to. A started that is null belongs to any
+-- transaction.
 -- Lock: that of the new row; it waits for another transaction that is inserting
 -- the same key until that one ends.
 -- Index: pgidem_records_pkey makes the record unique.
@@ -42,12 +65,12 @@ INSERT INTO pgidem_records (
 )
 VALUES (
     CASE
-        WHEN sqlc.arg(started)::bigint IN (0, (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint)
-        THEN sqlc.arg(attempt_id)::text::uuid
+        WHEN sqlc.narg(started)::timestamptz IS NULL OR sqlc.narg(started)::timestamptz = transaction_timestamp()
+        THEN sqlc.arg(attempt_id)::uuid
     END,
     clock_timestamp(),
-    clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
-    CASE WHEN sqlc.arg(remember_us)::bigint > 0 THEN clock_timestamp() + (sqlc.arg(ttl_us)::bigint + sqlc.arg(remember_us)::bigint) * interval '1 microsecond' END,
+    clock_timestamp() + sqlc.arg(ttl)::interval,
+    clock_timestamp() + sqlc.narg(remembered)::interval,
     sqlc.arg(status)::integer,
     sqlc.arg(format)::smallint,
     sqlc.arg(key)::text,
@@ -55,7 +78,7 @@ VALUES (
     sqlc.arg(header)::bytea,
     sqlc.arg(body)::bytea
 )
-RETURNING (extract(epoch FROM stored_at) * 1000000)::bigint AS stored_at;
+RETURNING stored_at;
 
 -- name: RecordInsertHeld :execrows
 -- RecordInsertHeld records a response in the transaction of a caller, if the
@@ -78,8 +101,8 @@ INSERT INTO pgidem_records (
 SELECT
     sqlc.arg(attempt_id)::uuid,
     clock_timestamp(),
-    clock_timestamp() + sqlc.arg(ttl_us)::bigint * interval '1 microsecond',
-    CASE WHEN sqlc.arg(remember_us)::bigint > 0 THEN clock_timestamp() + (sqlc.arg(ttl_us)::bigint + sqlc.arg(remember_us)::bigint) * interval '1 microsecond' END,
+    clock_timestamp() + sqlc.arg(ttl)::interval,
+    clock_timestamp() + sqlc.narg(remembered)::interval,
     sqlc.arg(status)::integer,
     sqlc.arg(format)::smallint,
     sqlc.arg(key)::text,

@@ -1,6 +1,7 @@
 package txstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -13,13 +14,13 @@ import (
 )
 
 // A reservation in a caller's transaction takes the key's lock like any other
-// attempt. Its attempt id, $4, is added to a setting that lasts as long as the
+// attempt. Its attempt id, $3, is added to a setting that lasts as long as the
 // reservation: until the transaction ends or is rolled back to a savepoint from
-// before. $3 is the id of an earlier reservation of the key, "" if there is none.
+// before. $2 is the id of an earlier reservation of the key, "" if there is none.
 const callerOpenColumns = `,
-    (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
-    $3::text <> '' AND COALESCE(pg_catalog.strpos(pg_catalog.current_setting('pgidem.held', true), $3::text) > 0, false),
-    pg_catalog.set_config('pgidem.held', pg_catalog.concat(pg_catalog.current_setting('pgidem.held', true), ' ', $4::text), true)`
+    ` + startedNumber + `,
+    $2::text <> '' AND COALESCE(pg_catalog.strpos(pg_catalog.current_setting('pgidem.held', true), $2::text) > 0, false),
+    pg_catalog.set_config('pgidem.held', pg_catalog.concat(pg_catalog.current_setting('pgidem.held', true), ' ', $3::text), true)`
 
 func callerOpenSQL(locks bool) string {
 	if locks {
@@ -84,20 +85,32 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 func (c *callerTx) probe(ctx context.Context, t *table, key, earlier, attemptID string) (p *probe, holds bool, err error) {
 	p = &probe{table: t, h: t.hash(key)}
 	var b pgx.Batch
-	b.Queue(t.callerOpen, int32(keyClass), p.h, earlier, attemptID)
-	b.Queue(t.lookup, key)
+	b.Queue(t.callerOpen, p.h, earlier, attemptID)
+	b.Queue(t.lookupText, key)
 	br := c.tx.SendBatch(ctx, &b)
-	err = br.QueryRow().Scan(&p.locked, &p.started, &holds, nil)
-	if err == nil {
-		var rows pgx.Rows
-		if rows, err = br.Query(); err == nil {
-			p.found, err = scanFound(rows)
-		}
-	}
+	holds, err = p.readCaller(br)
 	if closeErr := br.Close(); err == nil {
 		err = closeErr
 	}
 	return p, holds, err
+}
+
+func (p *probe) readCaller(br pgx.BatchResults) (holds bool, err error) {
+	rows, err := br.Query()
+	if err != nil {
+		return false, err
+	}
+	for rows.Next() {
+		r := rowOf(rows)
+		p.locked, p.started, holds, err = r.boolean(), r.moment(), r.boolean(), r.err
+	}
+	if rows.Close(); err != nil || rows.Err() != nil {
+		return false, cmp.Or(err, rows.Err())
+	}
+	if rows, err = br.Query(); err == nil {
+		p.found, err = scanFound(rows)
+	}
+	return holds, err
 }
 
 // commit inserts the record in the caller's transaction. The notification goes
@@ -134,7 +147,7 @@ func (c *callerTx) commit(ctx context.Context, s *Store, key, hash string, respo
 // committedAlready tells whether the reservation's record stands, and whether it
 // is for the same request. Rolled back to a savepoint, it does not.
 func (c *callerTx) committedAlready(ctx context.Context, t *table, key, hash string, own *heldRecord) (bool, error) {
-	rows, err := c.tx.Query(ctx, t.lookup, key)
+	rows, err := c.tx.Query(ctx, t.lookupText, key)
 	if err != nil {
 		return false, err
 	}
@@ -155,14 +168,14 @@ func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRe
 	if own.stale != "" {
 		b.Queue(t.deleteStale, key, own.stale)
 	}
-	b.Queue(t.insertHeld, own.attemptID, own.ttl.Microseconds(), own.remember.Microseconds(), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
+	b.Queue(t.insertHeld, own.attemptID, interval(own.ttl), remembered(own.ttl, own.remember), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
 		key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body), own.attemptID).
 		Exec(func(tag pgconn.CommandTag) error {
 			inserted = tag.RowsAffected() == 1
 			return nil
 		})
 	if t.locks {
-		b.Queue(wakeSQL, int32(waitClass), own.h)
+		queueWake(&b, own.h)
 	}
 	err = c.tx.SendBatch(ctx, &b).Close()
 	return inserted, err

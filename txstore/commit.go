@@ -134,7 +134,7 @@ func (r *reservation) send(ctx context.Context, response idem.Cached) outcome {
 	case tag == "COMMIT":
 		// The server's word on the COMMIT itself. Whatever an error behind it
 		// says, of the wake check or of the connection, it is done.
-		response.StoredAt = time.UnixMicro(storedAt)
+		response.StoredAt = storedAt.time()
 		return outcome{cached: &response}
 	case err != nil && !isServerRefusal(err) && !errors.Is(err, errOtherTransaction):
 		return outcome{err: errors.Join(errAmbiguous, err)}

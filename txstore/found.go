@@ -1,13 +1,11 @@
 package txstore
 
 import (
-	"encoding/hex"
-	"errors"
+	"cmp"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/internal/record"
@@ -59,7 +57,7 @@ func (f found) look(h int32) look {
 func scanFound(rows pgx.Rows) (f found, err error) {
 	defer rows.Close()
 	for rows.Next() {
-		if err := f.scan(rows); err != nil {
+		if err := f.scan(rowOf(rows)); err != nil {
 			return f, err
 		}
 	}
@@ -67,81 +65,31 @@ func scanFound(rows pgx.Rows) (f found, err error) {
 	return f, rows.Err()
 }
 
-func (f *found) scan(rows pgx.Rows) error {
-	var (
-		format              int16
-		status              pgtype.Int4
-		header, body        bytea
-		storedAt, leaseLeft int64
-	)
-	header.take(rows, 4)
-	body.take(rows, 5)
-	if err := errors.Join(header.err, body.err); err != nil {
-		return err
+// scan reads the row and judges by the server's clock what is over in it.
+func (f *found) scan(r *row) error {
+	f.attemptID, f.hash = r.uuid(), r.text()
+	format, _ := r.integer()
+	status, completed := r.integer()
+	header, body := r.bytes(), r.bytes()
+	stored, expires, forgotten, leased := r.moment(), r.moment(), r.moment(), r.moment()
+	now := r.moment()
+	if r.err != nil {
+		return r.err
 	}
-	err := rows.Scan(&f.attemptID, &f.hash, &format, &status, nil, nil, &storedAt, &f.alive, &f.expired, &leaseLeft)
-	if f.completed = status.Valid; err != nil || !status.Valid {
-		f.leaseLeft = time.Duration(leaseLeft) * time.Millisecond
-		return err
+	f.completed = completed
+	f.alive = cmp.Or(forgotten, expires, leased) > now
+	f.expired = forgotten != 0 && expires <= now
+	if !f.completed {
+		f.leaseLeft = time.Duration(min(max(leased-now, 0), moment(maxTTL.Microseconds()))) * time.Microsecond
+		return nil
 	}
-	h, err := record.DecodeHeader(int(format), header.b)
+	h, err := record.DecodeHeader(int(format), header)
 	switch {
 	case err != nil && (f.expired || !f.alive):
 		return nil // nobody would replay it
 	case err != nil:
 		return fmt.Errorf("txstore: %w: %w", idem.ErrRecordUnreadable, err)
 	}
-	f.cached = &idem.Cached{
-		Status: int(status.Int32), Header: h, Body: body.b,
-		RequestHash: f.hash, StoredAt: time.UnixMicro(storedAt),
-	}
+	f.cached = &idem.Cached{Status: int(status), Header: h, Body: body, RequestHash: f.hash, StoredAt: stored.time()}
 	return nil
-}
-
-// bytea is a column of that type in whatever form it comes: binary, or a text
-// whose form a handler can change with SET bytea_output.
-type bytea struct {
-	b   []byte
-	err error
-}
-
-func (v *bytea) take(rows pgx.Rows, column int) {
-	raw := rows.RawValues()[column]
-	switch {
-	case raw == nil:
-	case rows.FieldDescriptions()[column].Format == pgtype.BinaryFormatCode:
-		v.b = append([]byte{}, raw...) // raw is the connection's buffer
-	case len(raw) >= 2 && raw[0] == '\\' && raw[1] == 'x':
-		v.b, v.err = hex.DecodeString(string(raw[2:]))
-	default:
-		v.b, v.err = unescapeBytea(raw)
-	}
-}
-
-// unescapeBytea reads the escape form: a backslash stands before itself, or
-// before three octal digits.
-func unescapeBytea(raw []byte) ([]byte, error) {
-	b := make([]byte, 0, len(raw))
-	for len(raw) > 0 {
-		switch {
-		case raw[0] != '\\':
-			b, raw = append(b, raw[0]), raw[1:]
-		case len(raw) >= 2 && raw[1] == '\\':
-			b, raw = append(b, '\\'), raw[2:]
-		case len(raw) >= 4 && isOctal(raw[1:4]):
-			b, raw = append(b, raw[1]<<6|raw[2]&7<<3|raw[3]&7), raw[4:]
-		default:
-			return nil, errors.New("txstore: bytea in an unknown form")
-		}
-	}
-	return b, nil
-}
-
-func isOctal(digits []byte) bool {
-	for _, d := range digits {
-		if d < '0' || d > '7' {
-			return false
-		}
-	}
-	return true
 }

@@ -15,7 +15,7 @@ import (
 type held struct {
 	// mu guards what follows.
 	mu      sync.Mutex
-	started int64 // of the transaction that byKey speaks of
+	started moment // of the transaction that byKey speaks of
 	byKey   map[heldKey]*heldRecord
 }
 
@@ -54,7 +54,7 @@ func heldOn(conn *pgx.Conn) *held {
 }
 
 // enter forgets what an earlier transaction of the connection held.
-func (h *held) enter(started int64) {
+func (h *held) enter(started moment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.started != started {

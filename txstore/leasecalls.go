@@ -35,7 +35,7 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 		taken, f, err := s.leaseSend(ctx, conn, t, h, leaseBatch{
 			sql: t.leaseReserve,
 			args: []any{
-				l.id, s.config.Lease.Microseconds(), int16(record.Format), l.key, l.hash,
+				l.id, interval(s.config.Lease), int16(record.Format), l.key, l.hash,
 				t.locks, int32(keyClass), h,
 			},
 			lookup: l.key,
@@ -55,7 +55,7 @@ func (s *Store) leaseCommit(ctx context.Context, l *leaseHold, response idem.Cac
 		_, f, err = s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
 			sql: t.leaseCommit,
 			args: []any{
-				l.ttl.Microseconds(), l.remember.Microseconds(), int32(response.Status), int16(record.Format), response.RequestHash, //nolint:gosec // a status has three digits
+				interval(l.ttl), remembered(l.ttl, l.remember), int32(response.Status), int16(record.Format), response.RequestHash, //nolint:gosec // a status has three digits
 				record.EncodeHeader(response.Header), notNil(response.Body), l.key, l.id,
 			},
 			lookup: l.key,
@@ -104,11 +104,11 @@ func (s *Store) leaseSend(ctx context.Context, conn *pgxpool.Conn, t *table, h i
 	batch.Queue(beginSQL)
 	batch.Queue(b.sql, b.args...)
 	if b.lookup != "" {
-		batch.Queue(t.lookup, b.lookup)
+		batch.Queue(t.lookupOn(conn.Conn()), b.lookup)
 	}
 	batch.Queue("COMMIT")
 	if b.wake && t.locks {
-		batch.Queue(wakeSQL, int32(waitClass), h)
+		queueWake(&batch, h)
 	}
 	br := conn.Conn().SendBatch(ctx, &batch)
 	changed, f, err = readLease(br, b.lookup != "")

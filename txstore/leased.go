@@ -144,7 +144,7 @@ func (l *leaseHold) keep() {
 
 func (l *leaseHold) renew(ctx context.Context) error {
 	n, err := l.store.leaseExec(ctx, func(t *table) string { return t.leaseRenew },
-		l.store.config.Lease.Microseconds(), l.key, l.id)
+		interval(l.store.config.Lease), l.key, l.id)
 	if err == nil && n == 0 {
 		return idem.ErrLeaseLost
 	}

@@ -28,6 +28,7 @@ type Store struct {
 	pool     *pgxpool.Pool
 	config   Config
 	table    atomic.Pointer[table]
+	thorough atomic.Bool // sessions have time limits of their own; see openSQL
 	flights  flights
 	listener *listener
 	running  *running.Counter

@@ -35,8 +35,10 @@ type table struct {
 	oid    uint32
 	locks  bool // advisory locks are in use
 
-	open         string
+	openQuick    string
+	openThorough string
 	lookup       string
+	lookupText   string
 	insert       string
 	insertHeld   string
 	callerOpen   string
@@ -94,7 +96,8 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 	}
 	t.oid = uint32(oid) //nolint:gosec // an oid has 32 bits
 	t.locks = !config.DisableLocks
-	t.open, t.callerOpen = openSQL(t.locks, checkInterval), callerOpenSQL(t.locks)
+	t.openQuick, t.openThorough = openSQL(t.locks, checkInterval)
+	t.callerOpen = callerOpenSQL(t.locks)
 	t.qualify(pgx.Identifier{t.schema, tableName}.Sanitize())
 	return t, nil
 }
@@ -107,6 +110,7 @@ func errTableMissing(name string) error {
 func (t *table) qualify(name string) {
 	replace := func(sql string) string { return strings.ReplaceAll(sql, tableName, name) }
 	t.lookup = replace(db.RecordLookup)
+	t.lookupText = replace(db.RecordLookupText)
 	t.insert = replace(db.RecordInsert)
 	t.insertHeld = replace(db.RecordInsertHeld)
 	t.deleteStale = replace(db.RecordDeleteStale)
@@ -116,6 +120,29 @@ func (t *table) qualify(name string) {
 	t.leaseRelease = replace(db.LeaseRelease)
 	t.sweep = replace(db.RecordSweep)
 	t.entomb = replace(db.RecordEntomb)
+}
+
+// lookupOn returns the look-up for conn.
+func (t *table) lookupOn(conn *pgx.Conn) string {
+	if resultsAreText(conn) {
+		return t.lookupText
+	}
+	return t.lookup
+}
+
+// resultsAreText tells whether conn executes queries in a way that brings their
+// results as text, and remembers it with conn: to ask is to copy its
+// configuration.
+func resultsAreText(conn *pgx.Conn) bool {
+	const asked = "pgidem.text"
+	data := conn.PgConn().CustomData()
+	text, ok := data[asked].(bool)
+	if !ok {
+		mode := conn.Config().DefaultQueryExecMode
+		text = mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol
+		data[asked] = text
+	}
+	return text
 }
 
 // hash returns h, the number under which a key is locked and waited for. The
