@@ -87,6 +87,7 @@ type outcome struct {
 // outcome sends the commit and says what became of it, within CommitTimeout. The
 // sending goes on by itself when that is over; it owns the connection.
 func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome {
+	asked := time.Now()
 	sent := make(chan outcome, 1)
 	r.store.running.More()
 	go func() {
@@ -112,6 +113,9 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 			// wait for on that connection.
 			go r.tx.conn.PgConn().Conn().Close()
 		}
+	}
+	if out.cached != nil {
+		r.store.completed(r.key, out.cached, asked, r.ttl)
 	}
 	r.store.flights.end(r.flight, out.cached, nil)
 	return out

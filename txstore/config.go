@@ -44,6 +44,12 @@ type Config struct {
 	// first after this long, then doubling to eight times as much, each with a
 	// random half of it more or less. Defaults to 250 milliseconds.
 	PollInterval time.Duration
+	// ReplayCacheBytes is how much memory the Store may use to keep completed
+	// responses, so that the retries of a busy key need no database. A response
+	// is served from memory until its record expires, and for a minute at most:
+	// for that long the deletion of a record by hand goes unnoticed.
+	// Defaults to 0: every replay is read from the database.
+	ReplayCacheBytes int64
 	// ListenConn is the address that notifications are received from. Set it
 	// when the pool reaches the server through a pooler in transaction mode,
 	// which cannot LISTEN. Defaults to the pool's own address.
@@ -103,6 +109,9 @@ func (c Config) withDefaults(pool *pgxpool.Pool) (Config, error) {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
+	}
+	if c.ReplayCacheBytes < 0 {
+		return c, fmt.Errorf("txstore: Config.ReplayCacheBytes is %d: it must not be negative", c.ReplayCacheBytes)
 	}
 	if c.Lease < minLease {
 		return c, fmt.Errorf("txstore: Config.Lease is %v: it must be %v at least, to leave room for renewals", c.Lease, minLease)

@@ -20,6 +20,7 @@ type found struct {
 	alive     bool         // it still stands for its key
 	expired   bool         // a tombstone: not replayed any more, and remembered
 	leaseLeft time.Duration
+	replays   time.Duration // how much longer the record is replayed
 }
 
 // replay returns the record to replay, nil if there is none.
@@ -46,7 +47,7 @@ func (f found) refusal(hash string) error {
 
 // look is what a seeker makes of f when the key is not its own.
 func (f found) look(h int32) look {
-	l := look{cached: f.replay(), h: h}
+	l := look{cached: f.replay(), replays: f.replays, h: h}
 	if f.leased() {
 		l.hash, l.leaseLeft = f.hash, f.leaseLeft
 	}
@@ -80,9 +81,10 @@ func (f *found) scan(r *row) error {
 	f.alive = cmp.Or(forgotten, expires, leased) > now
 	f.expired = forgotten != 0 && expires <= now
 	if !f.completed {
-		f.leaseLeft = time.Duration(min(max(leased-now, 0), moment(maxTTL.Microseconds()))) * time.Microsecond
+		f.leaseLeft = until(leased, now)
 		return nil
 	}
+	f.replays = until(expires, now)
 	h, err := record.DecodeHeader(int(format), header)
 	switch {
 	case err != nil && (f.expired || !f.alive):
@@ -92,4 +94,9 @@ func (f *found) scan(r *row) error {
 	}
 	f.cached = &idem.Cached{Status: int(status), Header: h, Body: body, RequestHash: f.hash, StoredAt: stored.time()}
 	return nil
+}
+
+// until is the time from now to m, at most maxTTL.
+func until(m, now moment) time.Duration {
+	return time.Duration(min(max(m-now, 0), moment(maxTTL.Microseconds()))) * time.Microsecond
 }

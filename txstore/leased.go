@@ -184,6 +184,7 @@ func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cache
 		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
 	}
 	l.hash, response.RequestHash = hash, hash
+	asked := time.Now()
 	found, err := l.store.leaseCommit(ctx, l, response)
 	switch {
 	case err != nil:
@@ -191,6 +192,7 @@ func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cache
 	case found.cached != nil && found.attemptID == l.id:
 		response.StoredAt = found.cached.StoredAt
 		l.committed = true
+		l.store.completed(l.key, &response, asked, found.replays)
 		l.end(&response)
 		return nil
 	case found.completed && found.alive:

@@ -63,6 +63,9 @@ func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool
 }
 
 func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, error) {
+	if t := s.table.Load(); t != nil {
+		return t, nil
+	}
 	ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
 	defer cancel()
 	return s.loadTable(ctx, conn.Conn())

@@ -1,6 +1,7 @@
 package txstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,6 +15,8 @@ type look struct {
 	fresh bool
 	// cached is the record to replay, nil if there is none.
 	cached *idem.Cached
+	// replays is how much longer it is to be replayed.
+	replays time.Duration
 	// h is the number to wait for, when the key is in flight elsewhere.
 	h int32
 	// hash and leaseLeft are known of an attempt that holds a lease.
@@ -39,6 +42,9 @@ type seeker struct {
 // leads its flight then until its attempt ends.
 func (k *seeker) seek(ctx context.Context) (*idem.Cached, error) {
 	s := k.store
+	if cached, ok := s.replays.Get(k.key); ok {
+		return cached, nil
+	}
 	for {
 		f, leads := s.flights.join(k.key)
 		if leads {
@@ -100,13 +106,27 @@ func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
 	return cached, err
 }
 
+// once looks once. At first, a key that is expected to be completed is glanced
+// at; if nothing replays it then, it is looked at in full.
+func (k *seeker) once(ctx context.Context, first bool) (look, error) {
+	if !first || !k.store.expectations.replay(k.key) {
+		return k.look(ctx)
+	}
+	f, err := k.store.glance(ctx, k.key)
+	if err = cmp.Or(err, f.refusal(k.hash)); err != nil || f.replay() != nil {
+		return f.look(0), err
+	}
+	return k.look(ctx)
+}
+
 // search looks until the key is replayed or the seeker's. shared tells whether
 // an error concerns everybody who wants the key.
 func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, err error) {
 	var w *wait
 	defer func() { w.stop() }()
-	for {
-		l, err := k.look(ctx)
+	for first := true; ; first = false {
+		asked := time.Now()
+		l, err := k.once(ctx, first)
 		switch {
 		case isRefusal(err):
 			return nil, false, err // of this request; a follower's may be another
@@ -119,7 +139,12 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 				return nil, false, lookFailed(ctx, cause, err)
 			}
 			continue
-		case l.fresh || l.cached != nil:
+		case l.fresh:
+			k.store.expectations.saw(false)
+			return nil, false, nil
+		case l.cached != nil:
+			k.store.expectations.saw(true)
+			k.store.completed(k.key, l.cached, asked, l.replays)
 			return l.cached, false, nil
 		}
 		if err := k.inFlight(l); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/replaycache"
 	"github.com/pgidem/pgidem/internal/running"
 )
 
@@ -30,9 +31,12 @@ type Store struct {
 	table    atomic.Pointer[table]
 	thorough atomic.Bool // sessions have time limits of their own; see openSQL
 	flights  flights
+	replays  *replaycache.Cache
 	listener *listener
 	running  *running.Counter
 	leased   *leasedStore
+
+	expectations *expectations
 }
 
 var _ idem.Store = (*Store)(nil)
@@ -45,7 +49,10 @@ func New(pool *pgxpool.Pool, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, config: config, running: running.New()}
+	s := &Store{
+		pool: pool, config: config, running: running.New(),
+		replays: replaycache.New(config.ReplayCacheBytes), expectations: newExpectations(),
+	}
 	s.listener = newListener(s)
 	s.leased = &leasedStore{s: s, plain: make(map[string]*leaseHold)}
 	return s, nil
