@@ -16,13 +16,15 @@ import (
 // standby that lags; what it does see completed is as final as from anywhere.
 func (s *Store) glance(ctx context.Context, key string) (f found, err error) {
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
-		ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
-		defer cancel()
-		rows, err := conn.Query(ctx, t.lookupOn(conn.Conn()), key)
-		if err != nil {
+		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
+			rows, err := conn.Query(ctx, t.lookupOn(conn.Conn()), key)
+			if err != nil {
+				return err
+			}
+			f, err = scanFound(rows)
 			return err
-		}
-		if f, err = scanFound(rows); err == nil {
+		})
+		if err == nil {
 			s.giveBack(conn)
 		}
 		return err

@@ -87,13 +87,11 @@ func (s *Store) leaseExec(ctx context.Context, sql func(*table) string, args ...
 // every statement of a lease is fenced by its attempt id and may be repeated.
 func (s *Store) leaseDo(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn, *table) error) error {
 	return s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
-		ctx, cancel := s.detached(ctx, limit)
-		defer cancel()
-		if err := do(ctx, conn, t); err != nil {
-			return err
+		err := roundTrip(ctx, conn.Conn(), limit, func(ctx context.Context) error { return do(ctx, conn, t) })
+		if err == nil {
+			s.giveBack(conn)
 		}
-		s.giveBack(conn)
-		return nil
+		return err
 	})
 }
 

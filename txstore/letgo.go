@@ -27,9 +27,10 @@ func (s *Store) end(conn *pgx.Conn, sql string) {
 	if conn.IsClosed() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.config.ReserveTimeout)
-	defer cancel()
-	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	err := roundTrip(context.Background(), conn, s.config.ReserveTimeout, func(ctx context.Context) error {
+		_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+		return err
+	})
 	if err != nil {
 		s.config.OnError(fmt.Errorf("txstore: letting a key go: %w", err))
 	}

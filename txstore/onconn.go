@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
@@ -66,9 +67,12 @@ func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, 
 	if t := s.table.Load(); t != nil {
 		return t, nil
 	}
-	ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
-	defer cancel()
-	return s.loadTable(ctx, conn.Conn())
+	var t *table
+	err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) (err error) {
+		t, err = s.loadTable(ctx, conn.Conn())
+		return err
+	})
+	return t, err
 }
 
 // mend makes a connection usable again after err, and tells whether the call is
@@ -76,7 +80,7 @@ func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, 
 func (s *Store) mend(ctx context.Context, conn *pgxpool.Conn, err error) (repeat bool) {
 	switch {
 	case conn.Conn().IsClosed():
-		return !errors.Is(err, context.DeadlineExceeded)
+		return !pgconn.Timeout(err)
 	case isStalePlan(err):
 		s.forgetPlans(ctx, conn.Conn())
 		return true
@@ -87,19 +91,26 @@ func (s *Store) mend(ctx context.Context, conn *pgxpool.Conn, err error) (repeat
 // forgetPlans makes pgx prepare everything on conn anew. It would go on using
 // the names of statements that are gone.
 func (s *Store) forgetPlans(ctx context.Context, conn *pgx.Conn) {
-	ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
-	defer cancel()
-	if err := conn.DeallocateAll(ctx); err != nil {
+	if err := roundTrip(ctx, conn, s.config.ReserveTimeout, conn.DeallocateAll); err != nil {
 		s.config.OnError(fmt.Errorf("txstore: forgetting prepared statements: %w", err))
 	}
 }
 
-// detached detaches a round trip from its caller's cancellation: cut off between
-// the lock and its answer it would cost the connection, and nobody would wake
-// those who wait for the lock.
-func (s *Store) detached(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+// roundTrip gives do one round trip on conn, of at most limit. It is detached from
+// its caller's cancellation: cut off between the lock and its answer it would
+// cost the connection, and nobody would wake those who wait for the lock.
+//
+// The limit is the socket's own. A context with a deadline would cost a timer and
+// a watch in every request; what becomes of the connection when the time is over
+// is the same.
+func roundTrip(ctx context.Context, conn *pgx.Conn, limit time.Duration, do func(context.Context) error) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, max(time.Until(deadline), minProbeTime))
 	}
-	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+	socket := conn.PgConn().Conn()
+	if err := socket.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	defer func() { _ = socket.SetDeadline(time.Time{}) }()
+	return do(context.WithoutCancel(ctx))
 }

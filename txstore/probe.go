@@ -106,14 +106,13 @@ func (p *probe) fresh() bool {
 func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (p *probe, err error) {
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
 		p = &probe{table: t, h: t.hash(key), conn: conn}
-		ctx, cancel := s.detached(ctx, s.config.ReserveTimeout)
-		defer cancel()
-		if err := p.send(ctx, key, iso, maxHandlerTime, &s.thorough); err != nil {
-			// The transaction may be open.
-			s.letGoProbe(p)
-			return err
+		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
+			return p.send(ctx, key, iso, maxHandlerTime, &s.thorough)
+		})
+		if err != nil {
+			s.letGoProbe(p) // the transaction may be open
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
