@@ -27,6 +27,7 @@ const (
 // kitWorlds remembers where each of the kit's stores has its records.
 type kitWorlds struct {
 	connect func() redis.UniversalClient
+	wrap    func(idem.Store) idem.Store // nil: the kit gets the Store itself
 
 	mu      sync.Mutex
 	byStore map[idem.Store]kitWorld
@@ -35,6 +36,7 @@ type kitWorlds struct {
 type kitWorld struct {
 	client redis.UniversalClient
 	prefix string
+	store  *redisstore.Store
 }
 
 func (ws *kitWorlds) of(store idem.Store) kitWorld {
@@ -53,10 +55,15 @@ func (ws *kitWorlds) open(tb idemtest.TB, prefix string, lease time.Duration) id
 		tb.Fatalf("New: %v", err)
 	}
 	tb.Cleanup(store.Close)
+	w.store = store
+	opened := idem.Store(store)
+	if ws.wrap != nil {
+		opened = ws.wrap(store)
+	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.byStore[store] = w
-	return store
+	ws.byStore[opened] = w
+	return opened
 }
 
 // newPrefix returns a prefix that nobody else uses. What is under it is removed
@@ -95,7 +102,7 @@ func (ws *kitWorlds) harness() idemtest.Harness {
 				tb.Fatalf("corrupt: %v", err)
 			}
 		},
-		Close: func(_ idemtest.TB, store idem.Store) { store.(*redisstore.Store).Close() },
+		Close: func(_ idemtest.TB, store idem.Store) { ws.of(store).store.Close() },
 		Break: func(_ idemtest.TB, store idem.Store) { _ = ws.of(store).client.Close() },
 		Leases: &idemtest.Leases{
 			Duration: kitLease,

@@ -16,6 +16,7 @@ import (
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/migrations"
 	"github.com/pgidem/pgidem/redisstore"
+	"github.com/pgidem/pgidem/sealed"
 	"github.com/pgidem/pgidem/txstore"
 )
 
@@ -83,7 +84,7 @@ func answer(_ *idem.Cached, err error) error { return err }
 
 // Stores protects two routes with two stores.
 func Stores(mux *http.ServeMux, store *txstore.Store, redisClient redis.UniversalClient, pay, preview http.Handler) error {
-	scope := func(r *http.Request) (string, error) { return r.Header.Get("X-Tenant"), nil }
+	scope := tenantOf
 	// snippet: stores
 	cheap, err := redisstore.New(redisClient, redisstore.Config{})
 	if err != nil {
@@ -112,6 +113,23 @@ func Job(ctx context.Context, store *txstore.Store, order Order) (string, error)
 	// end snippet
 	return receipt, err
 }
+
+// Encrypt protects a route with a store whose records are encrypted.
+func Encrypt(store *txstore.Store, key []byte, pay http.Handler) (http.Handler, error) {
+	// snippet: sealed
+	cipher, err := sealed.NewAESGCM("2025-01", map[string][]byte{"2025-01": key}) // 32 random bytes
+	if err != nil {
+		return nil, err
+	}
+	encrypted, err := sealed.New(store, sealed.Config{Cipher: cipher})
+	if err != nil {
+		return nil, err
+	}
+	return idem.RESTMiddleware(idem.Config{Store: encrypted, Scope: tenantOf})(pay), nil
+	// end snippet
+}
+
+func tenantOf(r *http.Request) (string, error) { return r.Header.Get("X-Tenant"), nil }
 
 // Migrate makes the table of the records.
 func Migrate(ctx context.Context, databaseURL string) error {
