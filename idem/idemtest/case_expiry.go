@@ -7,6 +7,7 @@ var expiryCases = []definition{
 	{"RecordCommittedAfterExpiryIsKeptForItsOwnTTL", 8, 0, recommitted},
 	{"ExpiredKeyIsFreshForAnotherHash", 8, 0, expiredOtherHash},
 	{"ReleaseDoesNotBringAnExpiredRecordBack", 8, 0, expiredStaysExpired},
+	{"SecondCommitDoesNotBringAnExpiredRecordBack", 8, 0, secondCommitAfterExpiry},
 	{"TTLCountsFromCommit", 8, noLeases, ttlFromCommit},
 }
 
@@ -57,6 +58,18 @@ func expiredStaysExpired(k *kit) {
 	k.h.Age(k, k.store, ttl)
 	k.fresh(theKey).mustRelease()
 	k.mustBeFree(theKey)
+}
+
+// secondCommitAfterExpiry: what the owner's late second Commit answers is not
+// laid down; that nobody hears of it is.
+func secondCommitAfterExpiry(k *kit) {
+	owner := k.recorded(theKey, response("old"))
+	k.h.Age(k, k.store, ttl)
+	_ = owner.commit(response("late"))
+	k.mustBeFree(theKey)
+	k.recorded(theKey, response("new"))
+	_ = owner.commit(response("late"))
+	k.mustReplay(theKey, response("new"))
 }
 
 // ttlFromCommit: a handler that ran long does not shorten its record's life.

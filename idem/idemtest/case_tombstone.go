@@ -26,6 +26,7 @@ var tombstoneCases = []definition{
 	{"RememberedKeyTellsAnotherHashErrHashMismatch", 8, attempts | tombstones, rememberedOtherHash},
 	{"NoneOf32IsFreshOnARememberedKey", 8, attempts | tombstones, rememberedForAll},
 	{"RefusedAttemptLeavesTheKeyRemembered", 8, attempts | tombstones, refusedChangesNothing},
+	{"SecondCommitDoesNotBringARememberedRecordBack", 8, attempts | tombstones, secondCommitOfRemembered},
 	{"KeyIsNotRememberedUnlessItsCommitWas", 8, attempts | tombstones, unaskedIsFresh},
 	{"ReleasedKeyIsNotRemembered", 8, attempts | tombstones, releasedIsFresh},
 	{"SweepKeepsWhatIsRememberedAndNoLonger", 8, attempts | sweeping, sweepKeepsTombstones},
@@ -124,6 +125,20 @@ func refusedChangesNothing(k *kit) {
 	k.attempt(theKey).mustBeExpired()
 	_ = a.commit(response("new")) // whatever it answers
 	k.attempt(theKey).mustBeExpired()
+}
+
+// secondCommitOfRemembered: also the owner has no more than its key and hash,
+// whether somebody has asked for the key in between or not.
+func secondCommitOfRemembered(k *kit) {
+	owner := k.remembering(theKey)
+	owner.mustBeFresh()
+	owner.mustCommit(response("old"))
+	k.age(ttl)
+	for range 2 {
+		_ = owner.commit(response("late"))
+		k.attempt(theKey).mustBeExpired()
+	}
+	k.attempt(theKey).withHash(hashB).mustFail(idem.ErrHashMismatch)
 }
 
 func unaskedIsFresh(k *kit) {

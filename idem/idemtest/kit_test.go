@@ -139,6 +139,7 @@ var wrong = map[string][]string{
 	"RecordCommittedAfterExpiryIsKeptForItsOwnTTL": {"keeps the first expiry"},
 	"ExpiredKeyIsFreshForAnotherHash":              {"compares with the expired"},
 	"ReleaseDoesNotBringAnExpiredRecordBack":       {"expired comes back"},
+	"SecondCommitDoesNotBringAnExpiredRecordBack":  {"commit revives the expired"},
 	"TTLCountsFromCommit":                          {"TTL from Reserve"},
 
 	"RememberedKeyIsReplayedUntilItExpires":          {"remembered is never replayed"},
@@ -147,6 +148,7 @@ var wrong = map[string][]string{
 	"RememberedKeyTellsAnotherHashErrHashMismatch":   {"tombstone without its hash"},
 	"NoneOf32IsFreshOnARememberedKey":                {"one look forgets"},
 	"RefusedAttemptLeavesTheKeyRemembered":           {"release removes records", "commit revives the expired"},
+	"SecondCommitDoesNotBringARememberedRecordBack":  {"commit revives the expired"},
 	"KeyIsNotRememberedUnlessItsCommitWas":           {"remembers unasked"},
 	"ReleasedKeyIsNotRemembered":                     {"remembers what was released"},
 	"SweepKeepsWhatIsRememberedAndNoLonger":          {"sweep forgets", "remembers for ever"},

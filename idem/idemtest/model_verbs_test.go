@@ -121,7 +121,7 @@ func (m *model) reserve(ctx context.Context, key, hash string, ttl time.Duration
 	}
 	if m.has("looks, then writes") {
 		m.mu.Unlock()
-		<-time.After(20 * time.Millisecond)
+		<-time.After(100 * time.Millisecond) // so that others look, also on a busy machine
 		m.mu.Lock()
 	}
 	if a, ok := idem.AttemptFromContext(ctx); ok {
