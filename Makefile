@@ -21,7 +21,7 @@ DEMO  ?=
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Storm two servers with retries, kill one, and count what the ledger holds
@@ -58,6 +58,10 @@ fmt: ## Format the code
 generate: ## Write db/ from sql/ and migrations/
 	$(TOOL) sqlc generate
 
+.PHONY: behaviours
+behaviours: ## Write docs/behaviours.md from the tests
+	go run ./internal/behaviours
+
 .PHONY: verify
 verify: verify-generated verify-modules verify-arrows ## Check that generated code, modules and imports are as they should be
 
@@ -87,6 +91,7 @@ verify-arrows:
 	$(call only-depends-on,./idem,$(MODULE)/idem)
 	$(call only-depends-on,./idem/idemtest,$(MODULE)/idem)
 	$(call only-depends-on,./memory,$(MODULE)/idem|$(MODULE)/memory)
+	$(call only-depends-on,./sealed,$(MODULE)/idem|$(MODULE)/sealed|$(MODULE)/internal/record)
 	$(call only-depends-on,./txstore,$(MODULE)/idem|$(MODULE)/txstore|$(MODULE)/db|$(MODULE)/internal|github.com/jackc|golang.org/x)
 	$(call only-depends-on,./redisstore,$(MODULE)/idem|$(MODULE)/redisstore|$(MODULE)/internal|github.com/redis|github.com/cespare|go.uber.org/atomic|golang.org/x/sys)
 	@strays=$$(go list -m -f '{{if not (or .Main .Indirect)}}{{.Path}}{{end}}' all \

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/db"
@@ -23,9 +24,18 @@ var body = []byte("\x00\\x41'; -- \xff")
 
 func record(key string) db.RecordInsertParams {
 	return db.RecordInsertParams{
-		AttemptID: attempt, TtlUs: time.Hour.Microseconds(), Status: 201, Format: 1,
+		AttemptID: uuid(attempt), Ttl: interval(time.Hour), Status: 201, Format: 1,
 		Key: key, RequestHash: "hash", Header: []byte("header"), Body: body,
 	}
+}
+
+func uuid(s string) (id pgtype.UUID) {
+	_ = id.Scan(s)
+	return id
+}
+
+func interval(d time.Duration) pgtype.Interval {
+	return pgtype.Interval{Microseconds: d.Microseconds(), Valid: true}
 }
 
 var modes = []pgx.QueryExecMode{
@@ -48,16 +58,21 @@ func TestQueriesInEveryExecMode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if row.AttemptID != attempt || row.StoredAt != storedAt || row.Status.Int32 != 201 ||
-				string(row.Body) != string(body) || !row.Alive || row.LeaseLeftMs != 0 {
+			if row.AttemptID != uuid(attempt) || !row.StoredAt.Time.Equal(storedAt.Time) || row.Status.Int32 != 201 ||
+				string(row.Body) != string(body) || !row.ExpiresAt.Time.After(row.LookedAt.Time) || row.LeasedUntil.Valid {
 				t.Errorf("got %+v", row)
+			}
+			text, err := q.RecordLookupText(t.Context(), "k")
+			if err != nil || text.StoredAt != row.StoredAt.Time.UnixMicro() || text.ExpiresAt != row.ExpiresAt.Time.UnixMicro() ||
+				text.LookedAt < row.LookedAt.Time.UnixMicro() || text.LeasedUntil != 0 || text.ForgottenAt != 0 {
+				t.Errorf("in numbers: %+v, %v, want %+v", text, err, row)
 			}
 			stale := db.RecordDeleteStaleParams{Key: "k", SeenAttemptID: attempt}
 			wantRows(t, "a live record", 0)(q.RecordDeleteStale(t.Context(), stale))
 			wantRows(t, "nothing to sweep", 0)(q.RecordSweep(t.Context(), everywhere))
 			wantRows(t, "nothing to entomb", 0)(q.RecordEntomb(t.Context(), db.RecordEntombParams{First: everywhere.First, Past: everywhere.Past}))
 			expire(t, pool)
-			if row, err := q.RecordLookup(t.Context(), "k"); err != nil || row.Alive {
+			if row, err := q.RecordLookup(t.Context(), "k"); err != nil || row.ExpiresAt.Time.After(row.LookedAt.Time) {
 				t.Errorf("at the instant of its expiry: %+v, %v", row, err)
 			}
 			wantRows(t, "a stale record", 1)(q.RecordDeleteStale(t.Context(), stale))
@@ -72,9 +87,9 @@ func TestInsertBelongsToItsTransaction(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
 	for name, c := range map[string]struct {
-		wrong int64
+		wrong time.Duration
 		want  string
-	}{"Same": {0, ""}, "Other": {1, "23502"}} {
+	}{"Same": {0, ""}, "Other": {time.Microsecond, "23502"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tx, err := pool.Begin(t.Context())
@@ -83,11 +98,10 @@ func TestInsertBelongsToItsTransaction(t *testing.T) {
 			}
 			defer func() { _ = tx.Rollback(t.Context()) }()
 			r := record(name)
-			const began = `SELECT (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint`
-			if err := tx.QueryRow(t.Context(), began).Scan(&r.Started); err != nil {
+			if err := tx.QueryRow(t.Context(), `SELECT transaction_timestamp()`).Scan(&r.Started); err != nil {
 				t.Fatal(err)
 			}
-			r.Started += c.wrong
+			r.Started.Time = r.Started.Time.Add(c.wrong)
 			_, err = db.New(tx).RecordInsert(t.Context(), r)
 			wantCode(t, err, c.want)
 		})
@@ -137,12 +151,12 @@ func TestLongestTTL(t *testing.T) {
 	t.Parallel()
 	q := db.New(pgtest.Pool(t))
 	r := record("k")
-	r.TtlUs = time.Duration(1<<63 - 1).Microseconds()
+	r.Ttl = interval(1<<63 - 1)
 	if _, err := q.RecordInsert(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	row, err := q.RecordLookup(t.Context(), "k")
-	if err != nil || !row.Alive {
+	if err != nil || !row.ExpiresAt.Time.After(row.LookedAt.Time) {
 		t.Errorf("got %+v, %v", row, err)
 	}
 }
