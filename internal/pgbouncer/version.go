@@ -1,0 +1,33 @@
+package pgbouncer
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+)
+
+// Version is PgBouncer's version number.
+type Version struct{ Major, Minor int }
+
+// String implements [fmt.Stringer].
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// Prepares tells whether this version can follow prepared statements.
+func (v Version) Prepares() bool { return v.Major > 1 || v.Minor >= 21 }
+
+func versionOf(ctx context.Context, program string) (v Version, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "--version").CombinedOutput()
+	if err != nil {
+		return v, fmt.Errorf("%s --version: %w\n%s", program, err, out)
+	}
+	return parseVersion(string(out))
+}
+
+func parseVersion(text string) (v Version, err error) {
+	if _, err := fmt.Sscanf(text, "PgBouncer %d.%d", &v.Major, &v.Minor); err != nil {
+		return v, fmt.Errorf("no version in %q: %w", text, err)
+	}
+	return v, nil
+}
