@@ -34,3 +34,11 @@ func Listening(s *Store) bool {
 	defer s.listener.mu.Unlock()
 	return s.listener.ended != nil
 }
+
+// Waiting tells whether a caller here has seen key in flight elsewhere and waits.
+func Waiting(s *Store, key string) bool {
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	f := s.flights.byKey[key]
+	return f != nil && f.isSeen && f.hash == ""
+}

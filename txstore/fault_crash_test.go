@@ -55,7 +55,7 @@ func childInStatement(url string) {
 func TestKilledInTheMiddleOfAStatement(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
-	child := startChild(t, "statement", w.url)
+	child := startChild(t, "statement", w.way)
 	eventually(t, "the statement runs", func() bool {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) == 1
 	})
@@ -79,7 +79,7 @@ func TestKilledInTheMiddleOfAStatement(t *testing.T) {
 func TestSilentNetworkInTheHandler(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
-	p, proxy := w.tapped(given{Config: txstore.Config{CommitTimeout: time.Second, AcquireTimeout: 100 * time.Millisecond, ReserveTimeout: 100 * time.Millisecond}})
+	p, proxy := w.tapped(given{Config: txstore.Config{CommitTimeout: time.Second, AcquireTimeout: 500 * time.Millisecond, ReserveTimeout: 500 * time.Millisecond}})
 	const limit = 500 * time.Millisecond
 	a := newAttempt(t, t.Context(), p.store, "k", idem.AttemptConfig{MaxHandlerTime: limit}).mustBeFresh()
 	a.pay()

@@ -21,7 +21,7 @@ func TestSlowCommitDoesNotCutTheNextCustomer(t *testing.T) {
 	w.exec(`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`)
 	a := w.attempt("k").mustBeFresh()
 	a.pay()
-	pid := a.pid()
+	pid := a.tx().Conn().PgConn().PID()
 	done := make(chan error, 1)
 	go func() { done <- a.commit("paid") }()
 	// The next customer takes that very connection as soon as it is free.
@@ -31,7 +31,7 @@ func TestSlowCommitDoesNotCutTheNextCustomer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if int(c.Conn().PgConn().PID()) == pid {
+		if c.Conn().PgConn().PID() == pid {
 			victim = c
 			return true
 		}

@@ -1,6 +1,7 @@
 package txstore_test
 
 import (
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/pgidem/pgidem/internal/pgbouncer"
 	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
 	"github.com/pgidem/pgidem/txstore"
 )
@@ -18,20 +20,30 @@ const patience = 20 * time.Second
 // given is what a test wants of its world; the zero value is good for most.
 type given struct {
 	URL    string            // "": a new database with pgidem's tables
+	Way    string            // the URL that the Store has of it; "": see reach
 	Mode   pgx.QueryExecMode // 0: pgx's default
 	Conns  int32             // of the Store's pool; 0: 8
 	Config txstore.Config
 	Pool   func(*pgxpool.Config)
+	// Pooler is one of the test's own to go through, whatever it is run with.
+	Pooler *pgbouncer.Server
+	// Listens: its waiters must be told, also behind a pooler.
+	Listens bool
 }
 
 // world is a database with a business table, and one process that uses it: a
 // Store on a pool of its own. Its admin pool is for the test to look with.
 type world struct {
 	testing.TB
-	url   string
-	admin *pgxpool.Pool
-	pool  *pgxpool.Pool
-	store *txstore.Store
+	url    string            // straight to the server
+	way    string            // of the pool
+	pooled bool              // a pooler stands in it
+	pooler *pgbouncer.Server // the test's own, nil if it has none
+	admin  *pgxpool.Pool
+	pool   *pgxpool.Pool
+	store  *txstore.Store
+	config txstore.Config
+	family *[]*world // all processes on the database
 
 	mu      sync.Mutex
 	trouble []error // what the Store has told OnError
@@ -41,15 +53,32 @@ func newWorld(tb testing.TB, g given) *world {
 	tb.Helper()
 	isNew := g.URL == ""
 	if isNew {
-		g.URL = pgtest.URL(tb)
+		g.URL = newDatabase(tb)
 	}
-	w := &world{TB: tb, url: g.URL, admin: openPool(tb, given{URL: g.URL, Conns: 4})}
+	if g.Way == "" {
+		g.Way = g.way(tb)
+	}
+	w := &world{TB: tb, url: g.URL, way: g.Way, pooler: g.Pooler, pooled: g.Pooler != nil || pooled(tb), admin: openPool(tb, given{Way: g.URL, Conns: 4}), family: new([]*world)}
 	if isNew {
 		w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
 	}
 	w.pool = openPool(tb, g)
-	w.open(g.Config)
+	w.open(g)
+	*w.family = append(*w.family, w)
 	return w
+}
+
+// way is the URL that the Store gets.
+func (g given) way(tb testing.TB) string {
+	tb.Helper()
+	if g.Pooler == nil {
+		return reach(tb, g.URL)
+	}
+	u, err := url.Parse(g.URL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return g.Pooler.Route(u)
 }
 
 // process is another process on the same database, with options of its own.
@@ -58,12 +87,18 @@ func (w *world) process(g given) *world {
 	if g.URL == "" {
 		g.URL = w.url
 	}
-	return newWorld(w.TB, g)
+	if g.Pooler == nil {
+		g.Pooler = w.pooler
+	}
+	p := newWorld(w.TB, g)
+	*w.family = append(*w.family, p)
+	p.family = w.family
+	return p
 }
 
 func openPool(tb testing.TB, g given) *pgxpool.Pool {
 	tb.Helper()
-	return pgtest.Open(tb, g.URL, func(config *pgxpool.Config) {
+	return pgtest.Open(tb, g.Way, func(config *pgxpool.Config) {
 		config.MaxConns = 8
 		if g.Conns > 0 {
 			config.MaxConns = g.Conns
@@ -77,14 +112,17 @@ func openPool(tb testing.TB, g given) *pgxpool.Pool {
 	})
 }
 
-func (w *world) open(config txstore.Config) {
+func (w *world) open(g given) {
 	w.Helper()
+	config := g.Config
 	if config.OnError == nil {
 		config.OnError = w.note
 	}
 	if config.CloseTimeout == 0 {
 		config.CloseTimeout = 2 * time.Second // a test that failed half-way
 	}
+	w.listenPastPooler(g.Listens, &config)
+	w.config = config
 	store, err := txstore.New(w.pool, config)
 	if err != nil {
 		w.Fatal(err)
@@ -170,8 +208,5 @@ func within[T any](tb testing.TB, limit time.Duration, what string, call func() 
 	}
 }
 
-// execModes are all of pgx's ways to execute a query.
-var execModes = []pgx.QueryExecMode{
-	pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
-	pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
-}
+// execModes are pgx's ways to execute a query.
+var execModes = usableModes()

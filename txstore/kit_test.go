@@ -16,6 +16,7 @@ import (
 
 // kitWorlds remembers where each of the kit's stores has its records.
 type kitWorlds struct {
+	test    testing.TB
 	mu      sync.Mutex
 	byStore map[idem.Store]*kitWorld
 }
@@ -42,7 +43,7 @@ func (ws *kitWorlds) of(store idem.Store) *kitWorld {
 // the default.
 func (ws *kitWorlds) open(tb idemtest.TB, url string, through door, lease time.Duration) idem.Store {
 	tb.Helper()
-	pool, err := pgxpool.New(context.Background(), url)
+	pool, err := pgxpool.New(context.Background(), reach(ws.test, url))
 	if err != nil {
 		tb.Fatalf("open the pool: %v", err)
 	}
@@ -89,7 +90,7 @@ func TestLeasedConformance(t *testing.T) {
 		Duration: defaultLease,
 		Short:    shortLease,
 		NewShort: func(tb idemtest.TB) idem.Store {
-			return ws.open(tb, pgtest.URL(tb.(testing.TB)), leased, shortLease)
+			return ws.open(tb, newDatabase(tb.(testing.TB)), leased, shortLease)
 		},
 	}
 	idemtest.Run(t, h)
@@ -104,10 +105,10 @@ func kitHarness(t *testing.T, through door) (idemtest.Harness, *kitWorlds) {
 	t.Helper()
 	// The server is started here and not by the first case, which would be blamed
 	// for the goroutine that attends it.
-	pgtest.EmptyURL(t)
-	ws := &kitWorlds{byStore: make(map[idem.Store]*kitWorld)}
+	reach(t, pgtest.EmptyURL(t))
+	ws := &kitWorlds{test: t, byStore: make(map[idem.Store]*kitWorld)}
 	h := idemtest.Harness{
-		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, pgtest.URL(tb.(testing.TB)), through, 0) },
+		NewStore: func(tb idemtest.TB) idem.Store { return ws.open(tb, newDatabase(tb.(testing.TB)), through, 0) },
 		Peer:     func(tb idemtest.TB, store idem.Store) idem.Store { return ws.open(tb, ws.of(store).url, through, 0) },
 		Age: func(tb idemtest.TB, store idem.Store, d time.Duration) {
 			ws.exec(tb, store, `UPDATE pgidem_records SET

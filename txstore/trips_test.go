@@ -16,9 +16,9 @@ import (
 // tapped is a process that reaches the world's database through a wiretap.
 func (w *world) tapped(g given) (*world, *wiretap.Proxy) {
 	w.Helper()
-	proxy, url := wiretap.StartURL(w.TB, w.url)
-	g.URL = url
-	return newWorld(w.TB, g), proxy
+	proxy, way := wiretap.StartURL(w.TB, w.way)
+	g.Way = way
+	return w.process(g), proxy
 }
 
 // trips returns how many round trips f took.
@@ -189,7 +189,7 @@ func TestUncontendedRequestsNotifyNobody(t *testing.T) {
 		t.Errorf("1000 uncontended requests caused %d notifications, want none", n)
 	}
 
-	owner, waiter := w.attempt("contended").mustBeFresh(), w.process(given{})
+	owner, waiter := w.attempt("contended").mustBeFresh(), w.process(given{Listens: true})
 	waiting := waiter.attempt("contended").start()
 	waiter.mustRegister("contended")
 	owner.mustCommit("paid")

@@ -22,7 +22,7 @@ func (w *world) waiter(key string, g given) (*attempt, <-chan reserved) {
 	a := p.attempt(key)
 	before := w.waitLocks()
 	waiting := a.start()
-	eventually(w.TB, "the waiter is registered", func() bool { return w.waitLocks() > before })
+	eventually(w.TB, "the waiter is registered", func() bool { return w.waitLocks() > before || p.polls(key) })
 	eventually(w.TB, "the waiter sleeps", func() bool {
 		s := p.pool.Stat()
 		return s.AcquireCount() >= 2 && s.AcquiredConns() == 0
@@ -184,7 +184,7 @@ func TestFailedWakeCheckOfAReleaseIsReported(t *testing.T) {
 	w.exec(`REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC`)
 	service := w.process(given{URL: w.login(), Conns: 1})
 	a := service.attempt("k").mustBeFresh()
-	w.waiter("k", given{})
+	w.waiter("k", given{Listens: true})
 	a.mustRelease()
 	if len(service.troubles()) == 0 {
 		t.Error("nobody was told that waiters were not")

@@ -46,7 +46,7 @@ func TestTerminatedBackendLeavesNothingAndAFreeKey(t *testing.T) {
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	a.pay()
-	w.exec(`SELECT pg_terminate_backend($1)`, a.tx().Conn().PgConn().PID())
+	w.exec(`SELECT pg_terminate_backend($1)`, a.pid())
 	eventually(t, "the key is free", func() bool {
 		return w.count(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) == 0
@@ -100,7 +100,7 @@ func mustChild(err error) {
 func TestKilledProcessBeforeCommitLeavesNothingAndAFreeKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
-	child := startChild(t, "pay", w.url)
+	child := startChild(t, "pay", w.way)
 	waiting := w.attempt("k").start()
 	if err := child.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestKilledProcessBeforeCommitLeavesNothingAndAFreeKey(t *testing.T) {
 func TestKilledProcessAfterCommitIsReplayed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
-	child := startChild(t, "pay-and-commit", w.url)
+	child := startChild(t, "pay-and-commit", w.way)
 	if err := child.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

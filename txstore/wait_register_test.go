@@ -126,7 +126,7 @@ func TestRefusedRegistrationIsTriedAgain(t *testing.T) {
 // and end by its own patience.
 func (w *world) mustNotRegister(p *world, key string) {
 	w.Helper()
-	waiting := p.attempt(key).waitUntil(time.Now().Add(400 * time.Millisecond))
+	waiting := p.attempt(key).waitUntil(time.Now().Add(time.Second))
 	got := await(w.TB, "the poller", waiting)
 	if got.err == nil {
 		w.Errorf("got %s", got.body())
