@@ -2,6 +2,7 @@ package txstore_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,4 +129,30 @@ func TestThroughPgBouncerWaitersAreToldOnADirectConnection(t *testing.T) {
 	if got := await(t, "the waiter's answer", waiting).body(); got != "paid" {
 		t.Errorf("the waiter got %s", got)
 	}
+}
+
+// Behaviours 25, 54. The pooler has no server connection left: that says nothing
+// of any key, so the store is unavailable, in time. The attempt that has the
+// connection commits, and then everything works again.
+func TestThroughPgBouncerWithoutAServerConnectionLeft(t *testing.T) {
+	t.Parallel()
+	const limit = 500 * time.Millisecond
+	w := behindPooler(t, 1, given{Config: txstore.Config{ReserveTimeout: limit}})
+	a := w.attempt("k").mustBeFresh()
+	a.pay()
+	other := w.process(given{Config: txstore.Config{ReserveTimeout: limit}})
+	for _, key := range []string{"k", "another"} {
+		begun := time.Now()
+		_, fresh, err := other.attempt(key).reserve()
+		if fresh || !errors.Is(err, idem.ErrStoreUnavailable) || errors.Is(err, idem.ErrWaitTimeout) {
+			t.Errorf("Reserve(%q) = %t, %v; want that the store is unavailable", key, fresh, err)
+		}
+		if took := time.Since(begun); took > limit+5*time.Second {
+			t.Errorf("Reserve(%q) took %v", key, took)
+		}
+	}
+	a.mustCommit("paid")
+	w.mustHold("k", 1, 1)
+	other.attempt("k").mustReplay("paid")
+	other.attempt("another").mustBeFresh().mustCommit("paid too")
 }
