@@ -35,6 +35,7 @@ func (p *pair) failOver(t *testing.T, die func(*pgserver.Server) error, stop cha
 		t.Fatal(err)
 	}
 	promoted := time.Since(gone)
+	p.admin.Reset() // its connections lead to the one that is gone
 	p.mustAcknowledge(1)
 	t.Logf("promoted %v after the primary was gone, first payment after %v", promoted, time.Since(gone))
 	p.mustAcknowledge(200)
