@@ -31,6 +31,15 @@ demo: ## Storm two servers with retries, kill one, and count what the ledger hol
 test: $(SERVERS) ## Run all tests with the race detector; finds or installs PostgreSQL and Redis
 	$(SERVERS) -- $(MAKE) --no-print-directory test-with-servers
 
+# A folder that the pooler's user can reach, wherever this runs.
+PGBOUNCER := $(or $(TMPDIR),/tmp)/pgidem-pgbouncer
+
+.PHONY: test-pooler
+test-pooler: ## Run txstore's tests through PgBouncer, without and with prepared statements
+	internal/pgbouncer/newer.sh $(PGBOUNCER)
+	PGIDEM_TEST_POOLER=unprepared $(GOTESTSUM) -shuffle=on -parallel=4 -timeout=10m $(TEST) ./txstore
+	PGIDEM_TEST_POOLER=prepared PGIDEM_PGBOUNCER=$(PGBOUNCER)/pgbouncer $(GOTESTSUM) -shuffle=on -parallel=4 -timeout=10m $(TEST) ./txstore
+
 # Everything runs even if something fails, and then the whole fails.
 .PHONY: test-with-servers
 test-with-servers:
