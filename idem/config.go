@@ -67,6 +67,23 @@ type Config struct {
 	// MaxResponseBytes bounds the response body that is kept. Negative: no
 	// limit. Defaults to 1 MiB.
 	MaxResponseBytes int64
+	// MaxInFlightPerScope bounds how many protected requests of one scope the
+	// middleware has in hand at once: being read, waiting, running or being
+	// answered. A handler that was abandoned counts until it returns. A request
+	// beyond it is told 429 before its body is read and before the Store is
+	// asked, even one that would have been a replay: only the Store could tell,
+	// and a flood must not reach it. Choose it well above MaxWaitingPerScope, so
+	// that waiting duplicates leave room for replays and new requests.
+	//
+	// Like MaxWaitingPerScope it counts in this process, over all handlers
+	// behind one RESTMiddleware; without Scope all requests are of one scope.
+	// Defaults to 0: no limit.
+	MaxInFlightPerScope int
+	// MaxWaitingPerScope bounds how many of them may be blocked in the Store's
+	// Reserve at once, which is where a duplicate waits for an attempt in
+	// flight. Beyond it a duplicate that would have to wait is told 429 at once;
+	// replays and new requests are served as ever. Defaults to 0: no limit.
+	MaxWaitingPerScope int
 	// Policy decides by status and header what becomes of a handler's writes
 	// and response. [SetDisposition] overrides it for one request.
 	// Defaults to [DefaultPolicy].
@@ -144,8 +161,6 @@ func (c Config) validate() error {
 		return fmt.Errorf("idem: Config.DefaultTTL is %v: it must be a microsecond at least, or 0 for the default", c.DefaultTTL)
 	case c.RememberExpired < 0:
 		return fmt.Errorf("idem: Config.RememberExpired is %v: it must not be negative", c.RememberExpired)
-	case c.MaxRuns < 0:
-		return fmt.Errorf("idem: Config.MaxRuns is %d: it must not be negative", c.MaxRuns)
 	case c.HeaderName != "" && !isToken(c.HeaderName):
 		return fmt.Errorf("idem: Config.HeaderName %q is not a header field name", c.HeaderName)
 	case c.ReplayHeaderName != "" && !isToken(c.ReplayHeaderName):
@@ -154,6 +169,22 @@ func (c Config) validate() error {
 	for i, m := range c.Methods {
 		if !isToken(m) {
 			return fmt.Errorf("idem: Config.Methods[%d] %q is not a method name", i, m)
+		}
+	}
+	return c.validateCounts()
+}
+
+func (c Config) validateCounts() error {
+	for _, count := range []struct {
+		name  string
+		value int
+	}{
+		{"MaxRuns", c.MaxRuns},
+		{"MaxInFlightPerScope", c.MaxInFlightPerScope},
+		{"MaxWaitingPerScope", c.MaxWaitingPerScope},
+	} {
+		if count.value < 0 {
+			return fmt.Errorf("idem: Config.%s is %d: it must not be negative", count.name, count.value)
 		}
 	}
 	return nil

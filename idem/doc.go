@@ -53,6 +53,7 @@
 //	response-not-kept    409  took effect, but its response was too large to keep
 //	request-too-large    413  over Config.MaxRequestBytes
 //	hash-mismatch        422  the key was used with another request
+//	too-many-requests    429  Config.MaxInFlightPerScope and MaxWaitingPerScope; Retry-After
 //	nested               500  the middleware is mounted twice around the handler
 //	response-too-large   500  over Config.MaxResponseBytes; undone
 //	transaction-ended    500  the handler ended the store's transaction

@@ -36,6 +36,9 @@ var (
 	ErrKeyInvalid = errors.New("idem: idempotency key is invalid")
 	// ErrScopeDenied: Config.Scope failed or returned no usable scope.
 	ErrScopeDenied = errors.New("idem: no scope for this request")
+	// ErrTooManyRequests: the scope of the request has as many requests in hand
+	// as Config allows. Nothing was run.
+	ErrTooManyRequests = errors.New("idem: too many requests of this scope")
 	// ErrRequestUnreadable: the request body could not be read to its end.
 	ErrRequestUnreadable = errors.New("idem: request body could not be read")
 	// ErrRequestTooLarge: the request body exceeds Config.MaxRequestBytes.

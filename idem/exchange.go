@@ -17,9 +17,10 @@ type exchange struct {
 	r     *http.Request
 	begun time.Time
 
-	key  string
-	hash string
-	body []byte
+	key    string
+	hash   string
+	body   []byte
+	ticket *ticket
 
 	// mu guards all below, and w and r while a handler runs: a handler that was
 	// abandoned before it got a processor must not begin any more.
@@ -29,13 +30,17 @@ type exchange struct {
 	rec   *recorder
 }
 
-// identify finds out what the request is: its stored key, its body, its hash.
+// identify finds out what the request is: its stored key, its body, its hash. A
+// request that its scope has no place for is refused before its body is read.
 func (x *exchange) identify(clientKey string) error {
-	key, err := storedKey(x.r, clientKey, x.config.Scope)
+	key, scope, err := storedKey(x.r, clientKey, x.config.Scope)
 	if err != nil {
 		return err
 	}
 	x.key = key
+	if x.ticket, err = x.admission.admit(scope); err != nil {
+		return err
+	}
 	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes); err != nil {
 		return err
 	}
@@ -68,6 +73,7 @@ func (x *exchange) execution() *execution {
 			MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),
 			RememberExpired: x.config.RememberExpired,
 		},
+		ticket:             x.ticket,
 		waitUntil:          until,
 		maxRuns:            x.config.MaxRuns,
 		maxResponseBytes:   x.config.MaxResponseBytes,
@@ -86,6 +92,7 @@ func (x *exchange) run(ctx context.Context) Cached {
 	if rec == nil {
 		return Cached{}
 	}
+	defer x.ticket.drop()
 	defer removeUploads(r)
 	x.next.ServeHTTP(rec, r)
 	attempt, _ := AttemptFromContext(ctx)
@@ -103,6 +110,7 @@ func (x *exchange) beginRun(ctx context.Context) (*recorder, *http.Request) {
 		return nil, nil
 	}
 	x.runs++
+	x.ticket.hold()
 	x.rec = newRecorder(x.w, x.r.Method)
 	return x.rec, x.request(ctx)
 }

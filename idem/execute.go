@@ -32,6 +32,11 @@ type execution struct {
 	ttl     time.Duration
 	attempt AttemptConfig
 
+	// ticket is the request's place among those of its scope; nil: no limit.
+	ticket *ticket
+	// crowded: too many others of its scope wait for it to wait too.
+	crowded bool
+
 	waitUntil          time.Time
 	maxRuns            int
 	maxResponseBytes   int64
@@ -62,7 +67,7 @@ type executed struct {
 // a panic of the handler passes through.
 func (e *execution) do(ctx context.Context) (done executed, err error) {
 	for superseded := 0; superseded < maxSuperseded; {
-		actx, attempt, err := e.begin(ctx)
+		actx, attempt, err := e.begin(ctx, done.runs > 0)
 		if err != nil {
 			return done, err
 		}
@@ -94,13 +99,19 @@ func (e *execution) do(ctx context.Context) (done executed, err error) {
 	return done, fmt.Errorf("%w: superseded %d times", ErrStoreUnavailable, maxSuperseded)
 }
 
-// begin starts an attempt, unless this very key is being run further out.
-func (e *execution) begin(ctx context.Context) (context.Context, *Attempt, error) {
+// begin starts an attempt, unless this very key is being run further out. One
+// for whose waiting there is no place is still made: it costs the Store one
+// look, and may find a record to replay. A request whose handler ran already is
+// not sent away.
+func (e *execution) begin(ctx context.Context, again bool) (context.Context, *Attempt, error) {
 	same := func(c claim) bool { return c.key == e.key && sameStore(c.store, e.store) }
 	if _, nested := Bound(ctx, same); nested {
 		return nil, nil, ErrNested
 	}
-	ctx, attempt := WithAttempt(ctx, e.attempt)
+	config := e.attempt
+	e.crowded = !again && !config.NoWait && !e.ticket.beginWait()
+	config.NoWait = config.NoWait || e.crowded
+	ctx, attempt := WithAttempt(ctx, config)
 	attempt.Bind(claim{store: e.store, key: e.key})
 	return ctx, attempt, nil
 }
@@ -114,18 +125,15 @@ func sameStore(a, b Store) bool {
 // reserve waits no longer than waitUntil. The deadline ends with Reserve: the
 // handler's context must not inherit it.
 func (e *execution) reserve(ctx context.Context, again bool) (*Cached, bool, error) {
-	until := e.waitUntil
-	if earliest := time.Now().Add(minReserve); again && until.Before(earliest) {
-		// The wait was spent on a run that was undone. The record that undid
-		// it is there: reaching it needs time, not patience.
-		until = earliest
-	}
-	ctx, cancel := context.WithDeadline(ctx, until)
+	defer e.ticket.endWait()
+	ctx, cancel := context.WithDeadline(ctx, e.reserveUntil(again))
 	defer cancel()
 	existing, fresh, err := e.store.Reserve(ctx, e.key, e.hash, e.ttl)
 	switch {
 	case err == nil && !fresh && existing == nil:
 		return nil, false, fmt.Errorf("%w: Reserve of %T returned nothing", ErrStoreUnavailable, e.store)
+	case e.crowded && isInFlight(err):
+		return nil, false, fmt.Errorf("%w: %w", ErrTooManyRequests, err)
 	case err == nil, isReserveAnswer(err):
 		return existing, fresh, err
 	case e.attempt.NoWait && errors.Is(err, context.DeadlineExceeded):
@@ -133,6 +141,24 @@ func (e *execution) reserve(ctx context.Context, again bool) (*Cached, bool, err
 		return nil, false, fmt.Errorf("%w: %w", ErrInFlight, err)
 	}
 	return nil, false, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
+}
+
+// reserveUntil returns when Reserve must end.
+func (e *execution) reserveUntil(again bool) time.Time {
+	now, until := time.Now(), e.waitUntil
+	if latest := now.Add(maxReserve); e.crowded && until.After(latest) {
+		until = latest
+	}
+	if earliest := now.Add(minReserve); again && until.Before(earliest) {
+		// The wait was spent on a run that was undone. The record that undid
+		// it is there: reaching it needs time, not patience.
+		until = earliest
+	}
+	return until
+}
+
+func isInFlight(err error) bool {
+	return errors.Is(err, ErrInFlight) || errors.Is(err, ErrWaitTimeout)
 }
 
 // isReserveAnswer tells whether err is a statement about the key or the caller.

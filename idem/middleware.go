@@ -29,14 +29,17 @@ func RESTMiddleware(cfg Config) func(http.Handler) http.Handler {
 	}
 	cfg.HeaderName = http.CanonicalHeaderKey(cfg.HeaderName)
 	cfg.ReplayHeaderName = http.CanonicalHeaderKey(cfg.ReplayHeaderName)
+	admission := newAdmission(cfg)
 	return func(next http.Handler) http.Handler {
-		return &middleware{config: cfg, next: next}
+		return &middleware{config: cfg, next: next, admission: admission}
 	}
 }
 
 type middleware struct {
 	config Config
 	next   http.Handler
+	// admission is shared by all handlers behind one RESTMiddleware.
+	admission *admission
 }
 
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -47,6 +50,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := &exchange{middleware: m, w: w, r: r, begun: begun}
+	defer func() { x.ticket.drop() }()
 	switch {
 	case !present:
 		err = ErrKeyMissing

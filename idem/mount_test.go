@@ -75,6 +75,8 @@ func TestInvalidConfigPanics(t *testing.T) {
 		"Config.DefaultTTL":       {Store: store, DefaultTTL: -1},
 		"Config.RememberExpired":  {Store: store, RememberExpired: -1},
 		"Config.MaxRuns":          {Store: store, MaxRuns: -1},
+		"Config.MaxInFlightPer":   {Store: store, MaxInFlightPerScope: -1},
+		"Config.MaxWaitingPer":    {Store: store, MaxWaitingPerScope: -1},
 		"Config.HeaderName":       {Store: store, HeaderName: "not a token"},
 		"Config.ReplayHeaderName": {Store: store, ReplayHeaderName: "a:b"},
 		"Config.Methods[1]":       {Store: store, Methods: []string{"POST", ""}},

@@ -49,6 +49,9 @@ var (
 	inFlight = problemKind{
 		"in-flight", 409, "Request with this idempotency key is in flight", retrySameKey,
 	}
+	tooManyRequests = problemKind{
+		"too-many-requests", 429, "Too many requests", "The request was not run. " + retrySameKey,
+	}
 	storeUnavailable = problemKind{
 		"store-unavailable", 503, "Store is unavailable", retrySameKey,
 	}
@@ -86,6 +89,7 @@ var refusalKinds = []kindOfError{
 	{ErrScopeDenied, problemKind{"scope-denied", 403, "No scope for this request", ""}},
 	{ErrRequestTooLarge, problemKind{"request-too-large", 413, "Request body is too large", ""}},
 	{ErrRequestUnreadable, problemKind{"request-unreadable", 400, "Request body could not be read", ""}},
+	{ErrTooManyRequests, tooManyRequests}, // before what it wraps
 	{ErrHashMismatch, problemKind{
 		"hash-mismatch", 422, "Idempotency key was used with another request",
 		"Use a new key for a new request, and the same key only to repeat the same request.",
@@ -153,7 +157,8 @@ func lookUpKind(kinds []kindOfError, err error) (problemKind, bool) {
 
 func (k problemKind) problem() Problem {
 	p := Problem{Type: ProblemTypeBase + k.name, Title: k.title, Status: k.status, Detail: k.detail}
-	if k.status == http.StatusServiceUnavailable || k.name == inFlight.name {
+	switch {
+	case k.status == http.StatusServiceUnavailable, k == inFlight, k == tooManyRequests:
 		p.RetryAfter = time.Second
 	}
 	return p

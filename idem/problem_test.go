@@ -28,6 +28,7 @@ var problems = map[string]struct {
 	"KeyExpired":        {ErrKeyExpired, 409, "key-expired", false},
 	"HashMismatch":      {ErrHashMismatch, 422, "hash-mismatch", false},
 	"InFlight":          {ErrInFlight, 409, "in-flight", true},
+	"TooManyRequests":   {fmt.Errorf("%w: %w", ErrTooManyRequests, ErrInFlight), 429, "too-many-requests", true},
 	"WaitTimeout":       {ErrWaitTimeout, 409, "in-flight", true},
 	"HandlerTimeout":    {errors.Join(ErrHandlerTimeout, fmt.Errorf("%w: %s", ErrStoreUnavailable, secret)), 503, "handler-timeout", true},
 	"LeaseLost":         {ErrLeaseLost, 503, "lease-lost", true},

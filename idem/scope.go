@@ -10,20 +10,21 @@ import (
 // key can contain it, so a scoped key never equals another one.
 const scopeSeparator = "\x1f"
 
-// storedKey returns the key under which the Store keeps the record.
-func storedKey(r *http.Request, clientKey string, scopeOf func(*http.Request) (string, error)) (string, error) {
+// storedKey returns the key under which the Store keeps the record, and the
+// scope in it, "" without one.
+func storedKey(r *http.Request, clientKey string, scopeOf func(*http.Request) (string, error)) (key, scope string, err error) {
 	if scopeOf == nil {
-		return clientKey, ValidateKey(clientKey)
+		return clientKey, "", ValidateKey(clientKey)
 	}
-	scope, err := scopeOf(r)
+	scope, err = scopeOf(r)
 	if err == nil {
 		err = checkScope(scope)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrScopeDenied, err)
+		return "", "", fmt.Errorf("%w: %w", ErrScopeDenied, err)
 	}
-	key := scope + scopeSeparator + clientKey
-	return key, ValidateKey(key)
+	key = scope + scopeSeparator + clientKey
+	return key, scope, ValidateKey(key)
 }
 
 func checkScope(scope string) error {
