@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 )
 
 // maxPreallocated is how much memory a declared Content-Length alone gets
@@ -43,16 +44,18 @@ func tooLarge(limit int64) error {
 	return refuse(ErrRequestTooLarge, "The limit is %d bytes.", limit)
 }
 
-// readBody reads to the end. The one byte beyond the declared length is room in
-// which the last Read finds the end without growing the buffer. The limit holds
-// whatever was declared: a reader further out may have decompressed the body.
+// readBody reads to the end, or one byte over the limit, which holds whatever
+// was declared: a reader further out may have decompressed the body.
+//
+// The one byte beyond the declared length is room in which the last Read finds
+// the end without growing the buffer.
 func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
 	b := make([]byte, 0, max(512, min(declared, maxPreallocated)+1))
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = slices.Grow(b, len(b)) // doubled: a long body is copied once in all
 		}
-		n, err := body.Read(b[len(b):cap(b)])
+		n, err := body.Read(b[len(b):min(int64(cap(b))-1, limit)+1])
 		b = b[:len(b)+n]
 		switch {
 		case int64(len(b)) > limit:
