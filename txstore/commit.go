@@ -105,6 +105,7 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 	case out = <-sent:
 	case <-patience.C:
 		silent, out.err = true, errAmbiguous
+		r.makeRoom()
 	}
 	if errors.Is(out.err, errAmbiguous) {
 		out = r.store.resolve(ctx, r, response, deadline)

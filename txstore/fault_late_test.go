@@ -77,3 +77,29 @@ func TestPoolIsNotStarvedByUnknownOutcomes(t *testing.T) {
 	eventually(t, "the pool has its place back", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
 	p.attempt("another").mustBeFresh().mustCommit("paid")
 }
+
+// the reply to a COMMIT does not come, and every connection of the pool waits
+// for one: what became of it is learned all the same.
+func TestOutcomeIsLearnedThroughAPoolOfOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	p, proxy := w.tapped(given{Conns: 1, Config: txstore.Config{CommitTimeout: 6 * time.Second}})
+	p.attempt("warm").mustBeFresh().mustCommit("warm") // nothing is prepared from now on
+	a := p.attempt("k").mustBeFresh()
+	a.pay()
+	stuck := make(chan struct{})
+	t.Cleanup(func() { close(stuck) })
+	before := proxy.Accepted()
+	proxy.Intercept(func(m wiretap.Message) wiretap.Verdict {
+		if m.Conn < before && m.From == wiretap.Server {
+			<-stuck
+		}
+		return wiretap.Pass
+	})
+	if err := a.commit("paid"); err != nil {
+		t.Errorf("told %v, but it was committed", err)
+	}
+	w.mustHold("k", 1, 1)
+	eventually(t, "the pool has its place back", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
+	p.attempt("k").mustReplay("paid")
+}

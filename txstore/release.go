@@ -65,15 +65,26 @@ func (r *reservation) release() {
 // detach takes the connection of a COMMIT that nobody waits for any more out of
 // the pool, which may open another in its place, and leaves the COMMIT alone.
 // false: it has ended meanwhile, and the connection may be the next customer's.
+// It may be called more than once.
 func (r *reservation) detach() bool {
 	r.connMu.Lock()
 	defer r.connMu.Unlock()
 	if r.released {
 		return false
 	}
-	r.detached = true
-	r.probe.conn.Hijack()
+	if !r.detached {
+		r.detached = true
+		r.probe.conn.Hijack()
+	}
 	return true
+}
+
+// makeRoom detaches a connection that keeps silent if the pool has no other to
+// give: where all of them wait like this one, nobody could learn anything.
+func (r *reservation) makeRoom() {
+	if pool := r.store.pool.Stat(); pool.AcquiredConns() >= pool.MaxConns() {
+		r.detach()
+	}
 }
 
 // abandonTime bounds the request that cancels an abandoned handler's statement.
