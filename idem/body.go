@@ -55,7 +55,7 @@ func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, len(b)) // doubled: a long body is copied once in all
 		}
-		n, err := body.Read(b[len(b):min(int64(cap(b))-1, limit)+1])
+		n, err := body.Read(b[len(b) : min(int64(cap(b))-1, limit)+1])
 		b = b[:len(b)+n]
 		switch {
 		case int64(len(b)) > limit:
