@@ -106,7 +106,8 @@ func TestStandbyThatDoesNotAnswer(t *testing.T) {
 }
 
 // Behaviour 15. A session that is terminated while its COMMIT waits for the
-// standby ends without a word on it, and has committed.
+// standby ends without a word on it, and has committed. The client is told so when
+// the standby has it, and not before: a failover could still lose it.
 func TestTerminatedWhileCommitWaitsForTheStandby(t *testing.T) {
 	t.Parallel()
 	server := pgtest.OwnServer(t, pgserver.Options{})
@@ -122,9 +123,40 @@ func TestTerminatedWhileCommitWaitsForTheStandby(t *testing.T) {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
 	})
 	w.exec("SELECT pg_terminate_backend($1)", pid)
+	eventually(t, "the confirmation waits", func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid <> $1 AND wait_event = 'SyncRep' AND query = 'commit'`, pid) == 1
+	})
+	select {
+	case err := <-done:
+		t.Errorf("told %v before the standby had it", err)
+	default:
+	}
+	w.standby(false)
 	if err := await(t, "Commit", done); err != nil {
 		t.Errorf("told %v, but it was committed", err)
 	}
-	w.standby(false)
 	w.mustHold("k", 1, 1)
+}
+
+// Where the confirmation is refused the record's own word must do.
+func TestConfirmationRefused(t *testing.T) {
+	t.Parallel()
+	server := pgtest.OwnServer(t, pgserver.Options{})
+	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: patience}})
+	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
+	w.exec(`UPDATE pg_catalog.pg_proc SET proname = 'gone' WHERE proname = 'pg_logical_emit_message'`)
+	a := w.attempt("k").mustBeFresh()
+	a.pay()
+	pid := a.pid()
+	w.standby(true)
+	defer w.standby(false)
+	done := make(chan error, 1)
+	go func() { done <- a.commit("paid") }()
+	eventually(t, "the COMMIT waits", func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
+	})
+	w.exec("SELECT pg_terminate_backend($1)", pid)
+	if err := await(t, "Commit", done); err != nil {
+		t.Errorf("told %v, but it was committed", err)
+	}
 }

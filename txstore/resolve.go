@@ -23,8 +23,12 @@ func (s *Store) resolve(ctx context.Context, r *reservation, response idem.Cache
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, s.config.PollInterval) {
 		p, err := s.probe(ctx, r.key, pgx.ReadCommitted, 0)
 		if err == nil {
+			out, known := r.verdict(p, response)
+			if known && out.err == nil {
+				err = s.confirm(ctx, p)
+			}
 			s.closeProbe(p)
-			if out, known := r.verdict(p, response); known {
+			if known && err == nil {
 				return out
 			}
 		}
@@ -34,6 +38,31 @@ func (s *Store) resolve(ctx context.Context, r *reservation, response idem.Cache
 			return outcome{err: fmt.Errorf("txstore: %w", errors.Join(idem.ErrOutcomeUnknown, err))}
 		}
 	}
+}
+
+// confirmSQL writes a few bytes that nobody reads into the WAL, where commits wait
+// for standbys.
+const confirmSQL = `SELECT CASE WHEN pg_catalog.current_setting('synchronous_standby_names') <> ''
+THEN pg_catalog.pg_logical_emit_message(true, 'pgidem', '') END`
+
+// confirm waits until a record that p has found is where a commit has to be. A
+// session that was terminated while its COMMIT waited for a standby, or whose
+// server came back after a crash, has left a record that is visible before the
+// standby has it, and a failover would lose what the client was told. A commit
+// behind it in the WAL is answered only after the standby has both. Where that is
+// refused, as by an engine without the function, the record's own word must do.
+func (s *Store) confirm(ctx context.Context, p *probe) error {
+	conn := p.conn.Conn()
+	return roundTrip(ctx, conn, s.config.CommitTimeout, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, confirmSQL)
+		if isServerRefusal(err) {
+			return nil
+		}
+		if err == nil {
+			_, err = conn.Exec(ctx, "commit")
+		}
+		return err
+	})
 }
 
 // verdict reads from a look what became of r's COMMIT, if it tells.
