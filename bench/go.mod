@@ -5,7 +5,9 @@ go 1.26.0
 require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/pgidem/pgidem v0.0.0
-	github.com/pgidem/pgidem/internal/testenv v0.0.0
+	github.com/pgidem/pgidem/internal/testenv v0.0.0-00010101000000-000000000000
+	github.com/redis/go-redis/v9 v9.22.0
+	golang.org/x/sync v0.24.0
 )
 
 require (
@@ -61,9 +63,9 @@ require (
 	go.opentelemetry.io/otel v1.44.0 // indirect
 	go.opentelemetry.io/otel/metric v1.44.0 // indirect
 	go.opentelemetry.io/otel/trace v1.44.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 )

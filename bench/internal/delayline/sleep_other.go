@@ -1,0 +1,9 @@
+//go:build !linux
+
+package delayline
+
+import "time"
+
+func sharpenTimer() {}
+
+func sleep(d time.Duration) { time.Sleep(d) }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgidem/pgidem/bench/internal/contend"
+)
+
+// options are what the command line says.
+type options struct {
+	mode      string
+	workloads []contend.Workload
+	stores    []string // empty: all
+	clients   []int
+	rtts      []time.Duration
+	rounds    int
+	slice     time.Duration
+	conns     int
+	json      string
+	svg       string
+	baseline  string
+	rows      int
+	keys      string
+}
+
+// modes are what can be measured, besides the table.
+var modes = []struct{ name, usage string }{
+	{"budget", "measure what one request costs, microsecond by microsecond and byte by byte, instead"},
+	{"storm", "measure 1000 duplicates over four processes instead"},
+	{"scale", "measure beside millions of records instead"},
+	{"sweep", "measure what sweeping a million expired records costs live traffic instead"},
+	{"ping", "measure how accurate the delay line is instead"},
+}
+
+func parse(arguments []string) (options, error) {
+	o := options{}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	workloads := flags.String("workloads", "fresh,replay,hot,storm,mixed", "workloads, separated by commas")
+	stores := flags.String("stores", "", "contenders, separated by commas; references come along (default all)")
+	clients := flags.String("clients", "1,16,64,256", "numbers of clients, separated by commas")
+	rtts := flags.String("rtt", "0,1ms", "network round trips to add, separated by commas")
+	flags.IntVar(&o.rounds, "rounds", 7, "rounds; medians over them are printed")
+	flags.DurationVar(&o.slice, "slice", 300*time.Millisecond, "how long each contender runs in each round")
+	flags.IntVar(&o.conns, "conns", 64, "connections of each pool")
+	flags.StringVar(&o.json, "json", "", "`file` to write the results to, for programs")
+	flags.StringVar(&o.svg, "svg", "", "`file` to draw a chart in")
+	flags.StringVar(&o.baseline, "baseline", "", "`file` of an earlier -json to compare the ratios with")
+	flags.IntVar(&o.rows, "rows", 10_000_000, "records, for -scale")
+	flags.StringVar(&o.keys, "keys", "v4,v7", "kinds of UUID, for -scale")
+	quick := flags.Bool("quick", false, "about a minute: three short rounds with 16 clients")
+	redis := flags.Bool("redis", false, "only fresh and replay of redisstore, against bare commands")
+	chosen := make([]bool, len(modes))
+	for i, m := range modes {
+		flags.BoolVar(&chosen[i], m.name, false, m.usage)
+	}
+	if err := flags.Parse(arguments); err != nil {
+		return o, err
+	}
+	for i, m := range modes {
+		if chosen[i] {
+			o.mode = m.name
+		}
+	}
+	if *redis {
+		*stores, *workloads = "redisstore", "fresh,replay"
+	}
+	if *quick {
+		*clients, o.rounds, o.slice = "16", 3, 100*time.Millisecond
+	}
+	return o, o.fill(*workloads, *stores, *clients, *rtts)
+}
+
+// fill reads the lists.
+func (o *options) fill(workloads, stores, clients, rtts string) error {
+	for _, name := range split(workloads) {
+		w := contend.Workload(name)
+		if !slices.Contains(contend.Workloads, w) {
+			return fmt.Errorf("-workloads: %q is none of %v", name, contend.Workloads)
+		}
+		o.workloads = append(o.workloads, w)
+	}
+	o.stores = split(stores)
+	for _, text := range split(clients) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-clients: %q is no number of clients", text)
+		}
+		o.clients = append(o.clients, n)
+	}
+	for _, text := range split(rtts) {
+		rtt, err := time.ParseDuration(text)
+		if err != nil || rtt < 0 {
+			return fmt.Errorf("-rtt: %q is no duration", text)
+		}
+		o.rtts = append(o.rtts, rtt)
+	}
+	slices.Sort(o.rtts)
+	if o.rounds < 1 || o.slice <= 0 || o.conns < 1 || len(o.workloads)*len(o.clients)*len(o.rtts) == 0 {
+		return fmt.Errorf("nothing to measure")
+	}
+	return nil
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
