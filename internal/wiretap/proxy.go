@@ -1,6 +1,7 @@
 package wiretap
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"sync"
@@ -28,16 +29,25 @@ type Proxy struct {
 	gates [2]chan struct{}
 }
 
-// Start makes a proxy to target, a host and port, that ends with the test.
-func Start(tb testing.TB, target string) *Proxy {
-	tb.Helper()
+// Open makes a proxy to target, a host and port. It ends with Close.
+func Open(target string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		tb.Fatalf("wiretap: %v", err)
+		return nil, fmt.Errorf("wiretap: %w", err)
 	}
 	p := &Proxy{target: target, listener: l, conns: make(map[*conn]struct{})}
 	p.pumps.Go(p.accept)
-	tb.Cleanup(p.close)
+	return p, nil
+}
+
+// Start is Open for a test, with which the proxy ends.
+func Start(tb testing.TB, target string) *Proxy {
+	tb.Helper()
+	p, err := Open(target)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(p.Close)
 	return p
 }
 
@@ -143,7 +153,8 @@ func (p *Proxy) open() []*conn {
 	return open
 }
 
-func (p *Proxy) close() {
+// Close closes all connections and waits until nothing runs any more.
+func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
