@@ -20,10 +20,11 @@ import (
 	"os/signal"
 
 	"github.com/pgidem/pgidem/bench/internal/delayline"
+	"github.com/pgidem/pgidem/bench/internal/storm"
 )
 
 func main() {
-	if delayline.Child() {
+	if delayline.Child() || storm.Child() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -44,6 +45,10 @@ func run(ctx context.Context, arguments []string) error {
 		return err
 	}
 	switch o.mode {
+	case "budget":
+		return runBudget(ctx, o)
+	case "storm":
+		return runStorm(ctx, o)
 	case "ping":
 		return runPing(ctx, o)
 	default:

@@ -32,8 +32,19 @@ type stage struct {
 // databaseName is of a database that only bench uses, and begins with.
 const databaseName = "pgidem_bench"
 
-// openStage starts a PostgreSQL with the settings, if given, and a database.
-func openStage(ctx context.Context, settings ...string) (_ *stage, err error) {
+// origin is a way to find a PostgreSQL.
+type origin func(context.Context, pgserver.Options) (*pgserver.Server, error)
+
+var (
+	// anyServer may be in a container, or somebody else's.
+	anyServer origin = testenv.Postgres
+	// ownServer is a process on this machine, whose files and processor time can
+	// be looked at.
+	ownServer origin = pgserver.StartOrInstall
+)
+
+// openStage finds or starts a PostgreSQL with the settings, and makes a database.
+func openStage(ctx context.Context, from origin, settings ...string) (_ *stage, err error) {
 	s := &stage{facts: machine.Look()}
 	defer func() {
 		if err != nil {
@@ -41,7 +52,7 @@ func openStage(ctx context.Context, settings ...string) (_ *stage, err error) {
 		}
 	}()
 	options := pgserver.Options{Durable: true, Settings: append([]string{"max_connections=800"}, settings...)}
-	if s.postgres, err = testenv.Postgres(ctx, options); err != nil {
+	if s.postgres, err = from(ctx, options); err != nil {
 		return nil, err
 	}
 	s.onClose(func() { _ = s.postgres.Stop() })
@@ -63,10 +74,11 @@ func openStage(ctx context.Context, settings ...string) (_ *stage, err error) {
 }
 
 func (s *stage) look(ctx context.Context) error {
-	pool, err := s.pool(ctx, s.url, 1)
+	pool, err := contend.Pool(ctx, s.url, 1)
 	if err != nil {
 		return err
 	}
+	defer pool.Close()
 	return s.facts.AskPostgres(ctx, pool)
 }
 

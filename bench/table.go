@@ -16,7 +16,7 @@ import (
 // runTable measures every contender in every situation, in rounds, and says how
 // they compare.
 func runTable(ctx context.Context, o options) error {
-	s, err := openStage(ctx)
+	s, err := openStage(ctx, anyServer)
 	if err != nil {
 		return err
 	}
