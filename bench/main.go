@@ -49,6 +49,10 @@ func run(ctx context.Context, arguments []string) error {
 		return runBudget(ctx, o)
 	case "storm":
 		return runStorm(ctx, o)
+	case "scale":
+		return runScale(ctx, o)
+	case "sweep":
+		return runSweep(ctx, o)
 	case "ping":
 		return runPing(ctx, o)
 	default:

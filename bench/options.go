@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -76,34 +77,46 @@ func parse(arguments []string) (options, error) {
 }
 
 // fill reads the lists.
-func (o *options) fill(workloads, stores, clients, rtts string) error {
-	for _, name := range split(workloads) {
-		w := contend.Workload(name)
-		if !slices.Contains(contend.Workloads, w) {
-			return fmt.Errorf("-workloads: %q is none of %v", name, contend.Workloads)
-		}
-		o.workloads = append(o.workloads, w)
+func (o *options) fill(workloads, stores, clients, rtts string) (err error) {
+	if o.workloads, err = list(workloads, "-workloads", func(name string) (contend.Workload, bool) {
+		return contend.Workload(name), slices.Contains(contend.Workloads, contend.Workload(name))
+	}); err != nil {
+		return err
 	}
-	o.stores = split(stores)
-	for _, text := range split(clients) {
+	if o.stores, err = list(stores, "-stores", func(name string) (string, bool) {
+		return name, slices.Contains(contend.Names, name)
+	}); err != nil {
+		return err
+	}
+	if o.clients, err = list(clients, "-clients", func(text string) (int, bool) {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return fmt.Errorf("-clients: %q is no number of clients", text)
-		}
-		o.clients = append(o.clients, n)
+		return n, err == nil && n > 0
+	}); err != nil {
+		return err
 	}
-	for _, text := range split(rtts) {
+	if o.rtts, err = list(rtts, "-rtt", func(text string) (time.Duration, bool) {
 		rtt, err := time.ParseDuration(text)
-		if err != nil || rtt < 0 {
-			return fmt.Errorf("-rtt: %q is no duration", text)
-		}
-		o.rtts = append(o.rtts, rtt)
+		return rtt, err == nil && rtt >= 0
+	}); err != nil {
+		return err
 	}
 	slices.Sort(o.rtts)
 	if o.rounds < 1 || o.slice <= 0 || o.conns < 1 || len(o.workloads)*len(o.clients)*len(o.rtts) == 0 {
-		return fmt.Errorf("nothing to measure")
+		return errors.New("nothing to measure")
 	}
 	return nil
+}
+
+// list reads what stands between commas.
+func list[T any](text, flag string, read func(string) (T, bool)) (values []T, err error) {
+	for _, part := range split(text) {
+		value, ok := read(part)
+		if !ok {
+			return nil, fmt.Errorf("%s: %q is not understood", flag, part)
+		}
+		values = append(values, value)
+	}
+	return values, nil
 }
 
 func split(list string) []string {

@@ -45,6 +45,12 @@ type Family struct {
 	Close func()
 }
 
+// Names are the contenders' names, in the order of the tables.
+var Names = []string{
+	"bare", "floor", "txstore", "leased", "reserve-first", "notify-always", "block-on-row",
+	"http-bare", "http-txstore", "redis-bare", "redisstore", "memory",
+}
+
 // IsOurs tells whether name is that of a contender that pgidem protects.
 func IsOurs(name string) bool {
 	return slices.Contains([]string{"txstore", "leased", "redisstore", "memory", "http-txstore"}, name)

@@ -17,6 +17,8 @@ type Load struct {
 	Workload contend.Workload
 	Clients  int
 	For      time.Duration
+	// Until ends the turn earlier when it is closed; nil never is.
+	Until <-chan struct{}
 	// Known are the keys that were served before.
 	Known []string
 }
@@ -42,23 +44,38 @@ type client struct {
 // Take puts c under load, and checks that it did what the workload demands.
 func Take(ctx context.Context, c contend.Contender, load Load) (Result, error) {
 	storm := contend.NewStormKeys()
+	r, err := take(ctx, c, func() func() contend.Request { return load.Workload.Source(load.Known, storm) }, load)
+	if err == nil && load.Workload == contend.Storm && int64(r.Paid) > storm.Begun.Load() {
+		err = fmt.Errorf("%s paid %d times for %d keys", c.Name(), r.Paid, storm.Begun.Load())
+	}
+	return r, err
+}
+
+// TakeFrom is Take with requests from source, which all clients call, instead of
+// the workload's own.
+func TakeFrom(ctx context.Context, c contend.Contender, source func() contend.Request, load Load) (Result, error) {
+	return take(ctx, c, func() func() contend.Request { return source }, load)
+}
+
+// take gives each client a source of its own.
+func take(ctx context.Context, c contend.Contender, source func() func() contend.Request, load Load) (Result, error) {
 	clients := make([]client, load.Clients)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := range clients {
-		next := load.Workload.Source(load.Known, storm)
+		next := source()
 		all.Go(func() {
-			if clients[i].send(ctx, c, next, began.Add(load.For)); clients[i].err != nil {
-				stop()
+			if clients[i].send(ctx, c, next, began, load); clients[i].err != nil {
+				fail()
 			}
 		})
 	}
 	all.Wait()
 	r, err := sum(clients, time.Since(began))
 	if err == nil {
-		err = verify(r, load, storm)
+		err = verify(r, load)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%s, %s, %d clients: %w", c.Name(), load.Workload, load.Clients, err)
@@ -66,8 +83,8 @@ func Take(ctx context.Context, c contend.Contender, load Load) (Result, error) {
 	return r, nil
 }
 
-func (cl *client) send(ctx context.Context, c contend.Contender, next func() contend.Request, until time.Time) {
-	for sent := time.Now(); sent.Before(until) && ctx.Err() == nil; {
+func (cl *client) send(ctx context.Context, c contend.Contender, next func() contend.Request, began time.Time, load Load) {
+	for sent := time.Now(); sent.Sub(began) < load.For && !load.ended() && ctx.Err() == nil; {
 		paid, err := c.Serve(ctx, next())
 		if err != nil {
 			cl.err = err
@@ -79,6 +96,15 @@ func (cl *client) send(ctx context.Context, c contend.Contender, next func() con
 		answered := time.Now()
 		cl.took = append(cl.took, answered.Sub(sent).Seconds()*1000)
 		sent = answered
+	}
+}
+
+func (l Load) ended() bool {
+	select {
+	case <-l.Until:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -98,16 +124,14 @@ func sum(clients []client, elapsed time.Duration) (r Result, err error) {
 }
 
 // verify fails a contender that was fast because it did something else.
-func verify(r Result, load Load, storm *contend.StormKeys) error {
+func verify(r Result, load Load) error {
 	ok := true
 	switch load.Workload {
 	case contend.Fresh:
 		ok = r.Paid == r.Served
 	case contend.Replay, contend.Hot:
 		ok = r.Paid == 0
-	case contend.Storm:
-		ok = int64(r.Paid) <= storm.Begun.Load() && r.Paid > 0
-	case contend.Mixed:
+	case contend.Storm, contend.Mixed:
 		ok = r.Paid > 0 && r.Paid <= r.Served
 	}
 	if !ok {
