@@ -190,6 +190,7 @@ func TestDoRunsAgainAfterASerializationFailure(t *testing.T) {
 // Behaviour 21.
 func TestDoInTheCallersTransaction(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	for name, c := range map[string]struct {
 		commit bool
 		rows   int
@@ -260,6 +261,7 @@ func TestDoInsideAnotherKeyHasItsOwnTransaction(t *testing.T) {
 // Duplicates in two processes: one runs, the others wait and get its result.
 func TestDoDuplicatesInTwoProcesses(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{})
 	worlds := []*world{w, w.process(given{})}
 	type answer struct {

@@ -84,6 +84,7 @@ func TestClosedStoreReservesNothing(t *testing.T) {
 // which may still commit, and leaves nothing behind.
 func TestCloseEndsWaitersAndWaitsForAttempts(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	p := w.process(given{Config: txstore.Config{CloseTimeout: patience, PollInterval: never}})
 	elsewhere := w.attempt("elsewhere").mustBeFresh()
@@ -132,6 +133,7 @@ func TestCloseIsBounded(t *testing.T) {
 // or cannot reach the server.
 func TestCloseIsBoundedWithoutANetwork(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for _, name := range []string{"silent", "refused"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,6 +162,7 @@ func TestCloseIsBoundedWithoutANetwork(t *testing.T) {
 // Behaviour 52. After Close and the pool's Close nothing of this module runs.
 // The goroutines are told apart by the address of this test's Store.
 func TestNothingIsLeftAfterClose(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	p := w.process(given{})
 	a := w.attempt("k").mustBeFresh()
@@ -206,7 +209,7 @@ func TestNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	store, err := txstore.New(pool, txstore.Config{})
+	store, err := txstore.New(pool, asUnlocked(txstore.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func childInStatement(url string) {
 	if err != nil {
 		panic(err)
 	}
-	store, err := txstore.New(pool, txstore.Config{})
+	store, err := txstore.New(pool, asUnlocked(txstore.Config{}))
 	if err != nil {
 		panic(err)
 	}
@@ -54,6 +54,7 @@ func childInStatement(url string) {
 // interval and one poll.
 func TestKilledInTheMiddleOfAStatement(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	child := startChild(t, "statement", w.way)
 	eventually(t, "the statement runs", func() bool {

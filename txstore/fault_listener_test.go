@@ -18,6 +18,7 @@ var slowPoll = given{Config: txstore.Config{PollInterval: 200 * time.Millisecond
 // registers anew, and its waiters are told.
 func TestTerminatedListenerRegistersAgain(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	waiter := w.process(byNotification)
@@ -51,6 +52,7 @@ func (w *world) listenerPID(key string) int {
 // comes back: it registers, and every waiter looks.
 func TestCommitWhileTheListenerIsAway(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	waiter, proxy := w.tapped(byNotification)
@@ -70,6 +72,7 @@ func TestCommitWhileTheListenerIsAway(t *testing.T) {
 // what cannot reach it.
 func TestWaitersSurviveASilentNetwork(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	waiter, proxy := w.tapped(slowPoll)
@@ -91,6 +94,7 @@ func TestWaitersSurviveASilentNetwork(t *testing.T) {
 // waiters runs, all others get its answer.
 func TestWaitersSurviveAServerRestart(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	server := pgtest.OwnServer(t, pgserver.Options{})
 	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server)})
 	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
@@ -143,6 +147,7 @@ func TestWaitersSurviveAServerRestart(t *testing.T) {
 // that is away.
 func TestListenerRestsWhenNobodyWaits(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	p, proxy := w.tapped(given{})

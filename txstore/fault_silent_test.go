@@ -68,6 +68,7 @@ func TestSilentConnectionDuringCommit(t *testing.T) {
 // it waits in it.
 func TestTerminatedBeforeCommit(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only its own lock tells who lost the connection that its COMMIT did not arrive")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	a.pay()
@@ -93,6 +94,7 @@ func (a *attempt) pid() (pid int) {
 // deferred trigger.
 func TestTerminatedDuringCommit(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only its own lock tells who lost the connection that its COMMIT did not arrive")
 	w := newWorld(t, given{})
 	w.exec(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$`)
 	w.exec(`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`)

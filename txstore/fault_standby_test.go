@@ -58,6 +58,7 @@ func (w *world) standby(wanted bool) {
 // the truth.
 func TestStandbyThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse} {
 		t.Run(disposition.String(), func(t *testing.T) {
 			t.Parallel()

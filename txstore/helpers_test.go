@@ -123,7 +123,7 @@ func (w *world) open(g given) {
 	}
 	w.listenPastPooler(g.Listens, &config)
 	w.config = config
-	store, err := txstore.New(w.pool, config)
+	store, err := txstore.New(w.pool, asUnlocked(config))
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -165,6 +165,7 @@ func (e *ear) untilControl(w *world) (n int) {
 // Behaviour 23.
 func TestUncontendedRequestsNotifyNobody(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	ear := w.ear()
 	for i := range 1000 {

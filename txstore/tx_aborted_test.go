@@ -50,6 +50,7 @@ func (w *world) warm() {
 // Behaviours 18, 41.
 func TestAbortedTransactionIsLetGoAtOnce(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for _, mode := range execModes {
 		for _, warm := range []bool{false, true} {
 			for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse, idem.Discard} {
@@ -155,6 +156,7 @@ func TestConflictInsideASavepointIsForgotten(t *testing.T) {
 // Behaviour 42.
 func TestFailedWakeCheckDoesNotSpoilASuccess(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for _, mode := range execModes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
@@ -180,6 +182,7 @@ func TestFailedWakeCheckDoesNotSpoilASuccess(t *testing.T) {
 // Behaviour 42.
 func TestFailedWakeCheckOfAReleaseIsReported(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{Conns: 1})
 	w.exec(`REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC`)
 	service := w.process(given{URL: w.login(), Conns: 1})

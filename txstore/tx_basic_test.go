@@ -43,6 +43,7 @@ func TestReleaseLeavesNeitherRowNorRecord(t *testing.T) {
 // Behaviour 14.
 func TestTerminatedBackendLeavesNothingAndAFreeKey(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only its own lock tells who lost the connection that its COMMIT did not arrive")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	a.pay()
@@ -71,7 +72,7 @@ func childPays(url string, commit bool) {
 	ctx, _ := idem.WithAttempt(context.Background(), idem.AttemptConfig{MaxHandlerTime: time.Hour})
 	pool, err := pgxpool.New(ctx, url)
 	mustChild(err)
-	store, err := txstore.New(pool, txstore.Config{})
+	store, err := txstore.New(pool, asUnlocked(txstore.Config{}))
 	mustChild(err)
 	_, fresh, err := store.Reserve(ctx, "k", "h", time.Hour)
 	mustChild(err)

@@ -33,7 +33,7 @@ func TestSameKeyTwiceThroughTwoStoresIsNotFreshTwice(t *testing.T) {
 	w := newWorld(t, given{})
 	ctx, _ := w.begin(pgx.TxOptions{})
 	w.within(ctx, "k").mustBeFresh()
-	another, err := txstore.New(w.pool, txstore.Config{})
+	another, err := txstore.New(w.pool, asUnlocked(txstore.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,7 @@ func TestCallersCommitLeavesBoth(t *testing.T) {
 // Behaviour 21.
 func TestKeyInFlightElsewhereIsRefusedAtOnceInACallersTransaction(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{Config: hourlyPoll})
 	elsewhere := w.attempt("k").mustBeFresh()
 	ctx, tx := w.begin(pgx.TxOptions{})
@@ -95,6 +96,7 @@ func TestKeyInFlightElsewhereIsRefusedAtOnceInACallersTransaction(t *testing.T) 
 // Behaviour 21. The caller's transaction excludes others as any attempt does.
 func TestWaiterIsWokenByTheCallersCommit(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	ctx, tx := w.begin(pgx.TxOptions{})
 	a := w.within(ctx, "k").mustBeFresh()

@@ -117,6 +117,7 @@ func TestMiddlewareKeepsWhatThePolicySays(t *testing.T) {
 // Behaviours 1, 2, 30.
 func TestMiddlewareRunsOneOfManyDuplicates(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{Conns: 2})
 	another := w.process(given{Conns: 2})
 	services := []*service{w.serve(idem.Config{}, w.answer), another.serve(idem.Config{}, another.answer)}

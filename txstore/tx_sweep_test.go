@@ -157,6 +157,7 @@ func TestSweepNeverRemovesWhatWasJustCommitted(t *testing.T) {
 // Behaviours 8, 47. A record that is completed and has expired is like none.
 func TestExpiredRecordIsFreshForExactlyOne(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{})
 	w.attempt("k").mustBeFresh().mustCommit("old")
 	w.expire("k")

@@ -18,6 +18,7 @@ import (
 // Behaviour 28.
 func TestRoleWithTheFourRightsOnTheTableIsEnough(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for _, mode := range execModes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()

@@ -46,6 +46,7 @@ func (w *world) number(key string) int32 {
 // poll comes. In particular its own looks do not wake it.
 func TestWaiterDoesNotWakeItself(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	ear := w.ear()
 	owner := w.attempt("k").mustBeFresh()

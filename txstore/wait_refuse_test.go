@@ -25,6 +25,7 @@ func TestHashMismatchAtOnceInOneProcess(t *testing.T) {
 // request.
 func TestHashMismatchWhenAWaiterTakesOver(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	owner := w.process(given{}).attempt("k").mustBeFresh()
 	leader := w.attempt("k").start()
@@ -60,6 +61,7 @@ func (w *world) mustFollow(key string, n int) {
 // A caller that does not wait is answered at once, by a leader and by a follower.
 func TestNoWaitIsAnsweredAtOnce(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{})
 	other := w.process(given{})
 	a := w.attempt("k").mustBeFresh()

@@ -16,6 +16,7 @@ import (
 // an instant, which keeps the other from its fresh key. The replay tells it.
 func TestReplayThatHoldsACollidingLockTellsWaiters(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "it is about who holds one")
 	w := newWorld(t, given{})
 	recorded, wanted := w.collision()
 	w.attempt(recorded).mustBeFresh().mustCommit("recorded")
@@ -61,6 +62,7 @@ func (w *world) lockHeld(key string) bool {
 // and connection back, and tells who waits.
 func TestCancelledProberLetsGo(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "it is about who holds one")
 	w := newWorld(t, given{})
 	slow, proxy := w.tapped(given{})
 	slow.attempt("warm").mustBeFresh().mustRelease()
@@ -93,6 +95,7 @@ func TestCancelledProberLetsGo(t *testing.T) {
 // holds the wait lock, is tried again until it holds.
 func TestRefusedRegistrationIsTriedAgain(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()
 	holder, err := pgx.Connect(t.Context(), w.url)
@@ -143,6 +146,7 @@ func (w *world) mustNotRegister(p *world, key string) {
 // table of the server is not filled.
 func TestTooManyNumbersPoll(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	p := w.process(given{Config: txstore.Config{PollInterval: 100 * time.Millisecond}})
 	txstore.FillListener(p.store)

@@ -39,6 +39,7 @@ func (a *attempt) waitUntil(deadline time.Time) <-chan reserved {
 // Behaviours 2, 22.
 func TestWaitersHoldNoConnection(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for _, elsewhere := range []bool{false, true} {
 		t.Run(fmt.Sprintf("OwnerElsewhere=%t", elsewhere), func(t *testing.T) {
 			t.Parallel()
@@ -79,6 +80,7 @@ func TestWaitersHoldNoConnection(t *testing.T) {
 // other processes; the others wait for it in turn.
 func TestReleaseHandsTheKeyToOneWaiter(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{})
 	other := w.process(given{})
 	a := w.attempt("k").mustBeFresh()
@@ -124,6 +126,7 @@ func closed(all *sync.WaitGroup) <-chan struct{} {
 // the same moment and the first to leave leaves the next to lead.
 func TestWaitersWithOneDeadlineAllTimeOut(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	for _, elsewhere := range []bool{false, true} {
 		t.Run(fmt.Sprintf("OwnerElsewhere=%t", elsewhere), func(t *testing.T) {
 			t.Parallel()
@@ -156,6 +159,7 @@ func TestWaitersWithOneDeadlineAllTimeOut(t *testing.T) {
 // A leader whose client goes leaves its followers to wait on.
 func TestFollowerTakesOverFromALeaderThatLeaves(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	owner := w.process(given{}).attempt("k").mustBeFresh()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -144,6 +144,7 @@ func TestStorm(t *testing.T) {
 // that only a notification can wake.
 func TestNoWakeUpIsLost(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	processes := []*world{w.process(byNotification), w.process(byNotification), w.process(byNotification)}
 	const rounds = 60

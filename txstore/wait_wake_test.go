@@ -56,6 +56,7 @@ var ends = map[string]struct {
 // tells it.
 func TestWaiterElsewhereIsTold(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	for name, c := range ends {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +91,7 @@ func TestWaiterElsewhereIsTold(t *testing.T) {
 // few milliseconds; the best of several must.
 func TestWaiterElsewhereIsToldWithin50Milliseconds(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	waiter := w.process(byNotification)
 	best := time.Hour
@@ -113,6 +115,7 @@ func TestWaiterElsewhereIsToldWithin50Milliseconds(t *testing.T) {
 // Behaviour 23. Without LISTEN the poll finds the end.
 func TestWaiterElsewherePolls(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	w := newWorld(t, given{})
 	ear := w.ear()
 	a := w.attempt("k").mustBeFresh()
@@ -141,6 +144,7 @@ func TestWaiterElsewherePolls(t *testing.T) {
 // a connection of its own, makes a listener no slower.
 func TestWaiterIsToldWithACancellingPool(t *testing.T) {
 	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	w := newWorld(t, given{})
 	g := byNotification
 	g.Pool = func(config *pgxpool.Config) {
