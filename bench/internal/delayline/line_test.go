@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 
 const delay = 2 * time.Millisecond
 
+// patience bounds every wait for what must happen.
+const patience = 20 * time.Second
+
 // lines are both ways to have one: in this process and in one of its own.
 func lines(t *testing.T, run func(t *testing.T, direct, distant string)) {
 	echo, stop, err := delayline.Echo()
@@ -78,6 +81,7 @@ func TestKeepsPipelining(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
 		began := time.Now()
 		go func() {
 			for i := range messages {
@@ -109,6 +113,7 @@ func TestCarriesEveryByteAndTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
 		go func() {
 			_, _ = c.Write(sent)
 			_ = c.(*net.TCPConn).CloseWrite()
