@@ -85,7 +85,7 @@ func TestTableIsMeasuredWrittenAndCompared(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	json, svg := folder+"/table.json", folder+"/table.svg"
-	short := []string{"-rounds=1", "-slice=20ms", "-clients=2", "-json=" + json, "-svg=" + svg}
+	short := []string{"-rounds=1", "-slice=10ms", "-clients=2", "-json=" + json, "-svg=" + svg}
 	if err := run(t.Context(), short); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,14 @@ func AwaitAlone(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// Position returns where the log ends now, as text that compares by pg_lsn.
+// FlushLog makes the server write and flush its log up to now: what no commit has
+// asked for stays in memory, where pg_waldump does not see it.
+func FlushLog(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT pg_logical_emit_message(true, 'bench', '')`)
+	return err
+}
+
+// Position returns where the log ends now, in memory, as pg_waldump reads it.
 func Position(ctx context.Context, conn *pgx.Conn) (position string, err error) {
 	err = conn.QueryRow(ctx, `SELECT pg_current_wal_insert_lsn()::text`).Scan(&position)
 	return position, err
