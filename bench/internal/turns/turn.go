@@ -83,8 +83,10 @@ func take(ctx context.Context, c contend.Contender, source func() func() contend
 	return r, nil
 }
 
+// send sends until the turn is over, and once at least: of a turn in which a
+// busy machine let nobody through there would be nothing to compare.
 func (cl *client) send(ctx context.Context, c contend.Contender, next func() contend.Request, began time.Time, load Load) {
-	for sent := time.Now(); sent.Sub(began) < load.For && !load.ended() && ctx.Err() == nil; {
+	for sent := time.Now(); ctx.Err() == nil && (len(cl.took) == 0 || sent.Sub(began) < load.For && !load.ended()); {
 		paid, err := c.Serve(ctx, next())
 		if err != nil {
 			cl.err = err
@@ -123,6 +125,9 @@ func sum(clients []client, elapsed time.Duration) (r Result, err error) {
 	return r, err
 }
 
+// fewRequests may by chance be retries, all of them.
+const fewRequests = 10
+
 // verify fails a contender that was fast because it did something else.
 func verify(r Result, load Load) error {
 	ok := true
@@ -131,8 +136,10 @@ func verify(r Result, load Load) error {
 		ok = r.Paid == r.Served
 	case contend.Replay, contend.Hot:
 		ok = r.Paid == 0
-	case contend.Storm, contend.Mixed:
-		ok = r.Paid > 0 && r.Paid <= r.Served
+	case contend.Storm:
+		ok = r.Paid > 0
+	case contend.Mixed:
+		ok = r.Paid > 0 || r.Served < fewRequests
 	}
 	if !ok {
 		return fmt.Errorf("paid for %d of %d requests, which is not the workload", r.Paid, r.Served)

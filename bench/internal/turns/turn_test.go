@@ -65,6 +65,16 @@ func TestContenderThatDoesSomethingElseIsCaught(t *testing.T) {
 	}
 }
 
+func TestEveryClientSendsOnceAtLeast(t *testing.T) {
+	t.Parallel()
+	none := load(contend.Fresh)
+	none.For = 0
+	r, err := turns.Take(t.Context(), fake(func(contend.Request) (bool, error) { return true, nil }), none)
+	if err != nil || r.Served != none.Clients {
+		t.Errorf("%d requests of %d clients, error %v", r.Served, none.Clients, err)
+	}
+}
+
 // firstOnly pays for the first request of each key.
 func firstOnly() fake {
 	var paid sync.Map
