@@ -24,7 +24,8 @@ type record struct {
 	completed bool
 	tombstone bool // what remains of a completed record that has expired
 
-	response  idem.Cached
+	response  idem.Cached // but for its header
+	header    keptHeader
 	expiresAt time.Time
 	remember  time.Duration // how long a tombstone follows expiresAt
 	heapIndex int

@@ -83,7 +83,8 @@ func (sh *shard) complete(rec *record, response idem.Cached, now time.Time) {
 	added := responseBytes(response)
 	sh.usage.grow(added)
 	rec.bytes += added
-	rec.response = response
+	rec.header.set(response.Header)
+	rec.response, rec.response.Header = response, nil
 	rec.expiresAt = now.Add(rec.ttl)
 	rec.completed = true
 	heap.Push(&sh.expiry, rec)

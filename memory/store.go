@@ -146,8 +146,10 @@ func mayWait(ctx context.Context, rec *record, hash string) error {
 // starts now.
 func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	now := s.now()
-	// Copied before the lock, since a body may be large.
-	response = response.Clone()
+	// Copied before the lock, since it may be large; the header is inside.
+	if response.Body != nil {
+		response.Body = append(make([]byte, 0, len(response.Body)), response.Body...)
+	}
 	response.RequestHash = requestHash
 	response.StoredAt = now.Round(0) // without the monotonic reading
 	sh := s.shardOf(key)
@@ -204,6 +206,7 @@ func (s *Store) dropAllExpired() {
 // copyOf returns the caller's own copy of a completed record's response.
 func copyOf(rec *record) *idem.Cached {
 	response := rec.response.Clone()
+	response.Header = rec.header.header()
 	return &response
 }
 

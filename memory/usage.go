@@ -12,9 +12,9 @@ import (
 // Bookkeeping of the estimate behind Config.MaxBytes, rounded up from what the
 // heap was seen to grow by.
 const (
-	recordBytes = 320 // the record, its slot in the map and in the expiry heap
-	headerBytes = 416 // a header map with up to eight fields
-	valueBytes  = 48  // a header field's value beside its text
+	recordBytes = 448 // the record, its slot in the map and in the expiry heap
+	fieldBytes  = 40  // a header field beside its name
+	valueBytes  = 16  // a header field's value beside its text
 )
 
 // usage counts what all shards hold together.
@@ -66,13 +66,9 @@ func responseBytes(response idem.Cached) int64 {
 	return int64(len(response.Body)) + sizeOfHeader(response.Header)
 }
 
-func sizeOfHeader(header http.Header) int64 {
-	if len(header) == 0 {
-		return 0
-	}
-	size := int64(headerBytes)
+func sizeOfHeader(header http.Header) (size int64) {
 	for name, values := range header {
-		size += int64(len(name))
+		size += fieldBytes + int64(len(name))
 		for _, value := range values {
 			size += valueBytes + int64(len(value))
 		}
