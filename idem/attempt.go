@@ -3,7 +3,6 @@ package idem
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"sync"
@@ -22,20 +21,22 @@ import (
 // transport does the same with [WithAttempt]. All methods are safe for
 // concurrent use.
 type Attempt struct {
-	id     string
 	config AttemptConfig
 	parent *Attempt
+	claim  claim
 
 	// mu guards all below. It is never held while anything else is locked or
 	// called.
 	mu            sync.Mutex
+	id            string // "" until somebody asks
 	states        []any
+	room          [2]any // for the first states
 	disposition   Disposition
 	transactional bool
 	abandoned     bool
 	runAgain      bool
 	leaseLost     bool
-	cancelHandler context.CancelCauseFunc // nil while no handler runs
+	handler       *handlerRun // nil before the handler runs
 }
 
 // AttemptConfig is what the caller of Reserve tells the Store.
@@ -49,22 +50,6 @@ type AttemptConfig struct {
 	// refused with [ErrKeyExpired]. It holds for the record that this attempt
 	// commits. Zero: an expired key is fresh.
 	RememberExpired time.Duration
-}
-
-type attemptKey struct{}
-
-// WithAttempt returns a context that carries a new Attempt. An attempt that ctx
-// carries already becomes its enclosing one.
-func WithAttempt(ctx context.Context, config AttemptConfig) (context.Context, *Attempt) {
-	parent, _ := AttemptFromContext(ctx)
-	a := &Attempt{id: NewAttemptID(), config: config, parent: parent}
-	return context.WithValue(ctx, attemptKey{}, a), a
-}
-
-// AttemptFromContext returns the innermost attempt that ctx carries.
-func AttemptFromContext(ctx context.Context) (*Attempt, bool) {
-	a, ok := ctx.Value(attemptKey{}).(*Attempt)
-	return a, ok
 }
 
 // Bound returns the state that a Store has bound to an attempt in ctx: of type
@@ -99,7 +84,14 @@ func NewAttemptID() string {
 }
 
 // ID returns the attempt_id, a UUID in text form. No two attempts share one.
-func (a *Attempt) ID() string { return a.id }
+func (a *Attempt) ID() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.id == "" {
+		a.id = NewAttemptID()
+	}
+	return a.id
+}
 
 // NoWait tells whether Reserve must return ErrInFlight instead of waiting.
 func (a *Attempt) NoWait() bool { return a.config.NoWait }
@@ -115,6 +107,9 @@ func (a *Attempt) RememberExpired() time.Duration { return a.config.RememberExpi
 func (a *Attempt) Bind(state any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.states == nil {
+		a.states = a.room[:0]
+	}
 	a.states = append(a.states, state)
 }
 
@@ -187,24 +182,24 @@ func (a *Attempt) Abandoned() bool {
 // cause.
 func (a *Attempt) LoseLease() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.leaseLost = true
-	if a.cancelHandler != nil {
-		a.cancelHandler(ErrLeaseLost)
+	h := a.handler
+	a.mu.Unlock()
+	if h != nil {
+		h.cancel(ErrLeaseLost)
 	}
 }
 
-// handlerContext returns a context for the handler that ends when the lease is
-// lost, even if that was before.
-func (a *Attempt) handlerContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// runs remembers the handler, to end its context when the lease is lost, and
+// ends it if that was before.
+func (a *Attempt) runs(h *handlerRun) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.cancelHandler = cancel
-	if a.leaseLost {
-		cancel(ErrLeaseLost)
+	a.handler = h
+	lost := a.leaseLost
+	a.mu.Unlock()
+	if lost {
+		h.cancel(ErrLeaseLost)
 	}
-	return ctx, func() { cancel(context.Canceled) }
 }
 
 // RequestRunAgain is called by a Store in Commit or Release when it has undone
@@ -221,27 +216,4 @@ func (a *Attempt) RunAgain() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.runAgain
-}
-
-// claim is what the runner itself binds to an attempt: which key of which store
-// its handler runs for.
-type claim struct {
-	store Store
-	key   string
-}
-
-// DownstreamKey derives an idempotency key for a call that the handler makes to
-// another service. It is the same in every run for one key and name, and differs
-// for any other key, scope or name; it reveals nothing of the key. Outside a
-// protected request it returns "".
-func DownstreamKey(ctx context.Context, name string) string {
-	c, ok := Bound(ctx, func(claim) bool { return true })
-	if !ok {
-		return ""
-	}
-	h := sha256.New()
-	writeLengthPrefixed(h, "idem downstream key 1")
-	writeLengthPrefixed(h, c.key)
-	writeLengthPrefixed(h, name)
-	return hex.EncodeToString(h.Sum(nil))
 }

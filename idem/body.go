@@ -14,10 +14,10 @@ import (
 // before any byte of the body has come.
 const maxPreallocated = 1 << 20
 
-// bufferBody reads the body of r to its end. limit bounds it, unless negative;
+// bufferBody reads the body of r to its end, into room if that is enough. limit bounds it, unless negative;
 // a declared length over the limit is refused before a byte is read, so that a
 // client which waits for "100 Continue" need not send it.
-func bufferBody(r *http.Request, limit int64) ([]byte, error) {
+func bufferBody(r *http.Request, limit int64, room []byte) ([]byte, error) {
 	if limit < 0 {
 		limit = math.MaxInt64
 	}
@@ -27,17 +27,22 @@ func bufferBody(r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	b, err := readBody(r.Body, r.ContentLength, limit)
+	b, err := readBody(r.Body, r.ContentLength, limit, room)
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return b, nil
+}
+
+func bodyError(err error) error {
 	var over *http.MaxBytesError
 	switch {
 	case errors.Is(err, ErrRequestTooLarge):
-		return nil, err
+		return err
 	case errors.As(err, &over): // of a reader further out
-		return nil, tooLarge(over.Limit)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrRequestUnreadable, err)
+		return tooLarge(over.Limit)
 	}
-	return b, nil
+	return fmt.Errorf("%w: %w", ErrRequestUnreadable, err)
 }
 
 func tooLarge(limit int64) error {
@@ -49,11 +54,14 @@ func tooLarge(limit int64) error {
 //
 // The one byte beyond the declared length is room in which the last Read finds
 // the end without growing the buffer.
-func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
-	b := make([]byte, 0, max(512, min(declared, maxPreallocated)+1))
+func readBody(body io.Reader, declared, limit int64, room []byte) ([]byte, error) {
+	b := room[:0]
+	if declared >= int64(len(room)) {
+		b = make([]byte, 0, min(declared, maxPreallocated)+1)
+	}
 	for {
 		if len(b) == cap(b) {
-			b = slices.Grow(b, len(b)) // doubled: a long body is copied once in all
+			b = slices.Grow(b, max(len(b), 512)) // doubled: a long body is copied once in all
 		}
 		n, err := body.Read(b[len(b) : min(int64(cap(b))-1, limit)+1])
 		b = b[:len(b)+n]
@@ -61,30 +69,29 @@ func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
 		case int64(len(b)) > limit:
 			return nil, tooLarge(limit)
 		case errors.Is(err, io.EOF):
-			return b, nil
+			return slices.Clip(b), nil // what follows in room is not the body's
 		case err != nil:
 			return nil, err
 		}
 	}
 }
 
-// setBody gives r the buffered body, from its first byte.
-func setBody(r *http.Request, body []byte) {
+// setBody gives r the buffered body, from its first byte, through reader.
+func setBody(r *http.Request, body []byte, reader *bufferedBody) {
 	r.ContentLength = int64(len(body))
 	r.TransferEncoding = nil
-	r.Body = newBody(body)
-	r.GetBody = func() (io.ReadCloser, error) { return newBody(body), nil }
+	r.Body = newBody(body, reader)
+	r.GetBody = func() (io.ReadCloser, error) { return newBody(body, new(bufferedBody)), nil }
 }
 
 type bufferedBody struct{ bytes.Reader }
 
 func (*bufferedBody) Close() error { return nil }
 
-func newBody(body []byte) io.ReadCloser {
+func newBody(body []byte, reader *bufferedBody) io.ReadCloser {
 	if len(body) == 0 {
 		return http.NoBody
 	}
-	b := new(bufferedBody)
-	b.Reset(body)
-	return b
+	reader.Reset(body)
+	return reader
 }

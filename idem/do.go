@@ -88,7 +88,7 @@ func (c *call) do(ctx context.Context, key string, request any) (any, error) {
 	var done executed
 	err := c.identify(key, request)
 	if err == nil {
-		done, err = c.execution(ctx).do(ctx)
+		done, err = c.execution().do(ctx)
 	}
 	return c.answer(ctx, done, err)
 }
@@ -105,7 +105,7 @@ func (c *call) identify(key string, request any) (err error) {
 	return err
 }
 
-func (c *call) execution(ctx context.Context) *execution {
+func (c *call) execution() *execution {
 	until, noWait := c.config.waitUntil()
 	return &execution{
 		store: c.config.Store,
@@ -121,14 +121,16 @@ func (c *call) execution(ctx context.Context) *execution {
 		maxRuns:            c.config.MaxRuns,
 		maxResponseBytes:   c.config.MaxResultBytes,
 		cancelOnDisconnect: !c.config.Detach,
-		run:                c.run,
-		policy:             doPolicy,
-		notKept:            func() Cached { return Cached{Status: statusNotKept} },
-		late: func(outcome Outcome, err error) {
-			event := Event{Outcome: outcome, Runs: int(c.runs.Load()), Err: err}
-			c.observe(context.WithoutCancel(ctx), event)
-		},
+		task:               c,
 	}
+}
+
+func (*call) prepare(context.Context) {}
+
+func (c *call) notKept() Cached { return Cached{Status: statusNotKept} }
+
+func (c *call) late(ctx context.Context, outcome Outcome, err error) {
+	c.observe(ctx, Event{Outcome: outcome, Runs: int(c.runs.Load()), Err: err})
 }
 
 // run calls the function and returns its record; one without a status if
@@ -180,9 +182,9 @@ func (c *call) keepNothing(ctx context.Context, err error) Cached {
 func (c *call) answer(ctx context.Context, done executed, err error) (result any, _ error) {
 	event := Event{Outcome: done.outcome, Runs: done.runs, Reserve: done.reserve, Err: done.err}
 	defer func() { c.observe(ctx, event) }()
-	var panicked *handlerPanic
+	panicked := asPanic(err)
 	switch {
-	case errors.As(err, &panicked):
+	case panicked != nil:
 		event.Outcome, event.Err = OutcomePanicked, err
 		panicked.resume()
 	case err != nil:

@@ -31,8 +31,8 @@ const (
 // codecHeader names the codec of a result.
 const codecHeader = "Codec"
 
-// doPolicy is what becomes of a run whose record is response.
-func doPolicy(response Cached, _ bool) Disposition {
+// policy is what becomes of a run whose record is response.
+func (*call) policy(response Cached, _ bool) Disposition {
 	switch response.Status {
 	case statusPermanent:
 		return CommitResponse

@@ -1,8 +1,6 @@
 package idem
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -22,12 +20,22 @@ type exchange struct {
 	body   []byte
 	ticket *ticket
 
+	execution execution
+	// first is the handler's first run, and mostly its only one.
+	first handling
+	// room is for a small body and, behind it, a small response.
+	room [512]byte
+	// values is room for what a replay adds to a header.
+	values [2]string
+
 	// mu guards all below, and w and r while a handler runs: a handler that was
 	// abandoned before it got a processor must not begin any more.
 	mu    sync.Mutex
 	ended bool
 	runs  int
 	rec   *recorder
+	// request is the handler's.
+	request *http.Request
 }
 
 // identify finds out what the request is: its stored key, its body, its hash. A
@@ -41,7 +49,7 @@ func (x *exchange) identify(clientKey string) error {
 	if x.ticket, err = x.admission.admit(scope); err != nil {
 		return err
 	}
-	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes); err != nil {
+	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes, x.room[:]); err != nil {
 		return err
 	}
 	x.hash, err = x.requestHash()
@@ -53,7 +61,7 @@ func (x *exchange) requestHash() (string, error) {
 		return hashRequest(x.r, x.body), nil
 	}
 	r := x.r.WithContext(x.r.Context())
-	setBody(r, x.body)
+	setBody(r, x.body, new(bufferedBody))
 	hash, err := x.config.RequestHash(r)
 	if err != nil {
 		return "", fmt.Errorf("%w: Config.RequestHash: %w", ErrRequestUnreadable, err)
@@ -61,74 +69,24 @@ func (x *exchange) requestHash() (string, error) {
 	return storableHash(hash), nil
 }
 
-func (x *exchange) execution() *execution {
+// execute brings the request to its end.
+func (x *exchange) execute() (executed, error) {
 	until, noWait := waitUntil(x.r, x.begun, x.config.WaitTimeout)
-	return &execution{
-		store: x.config.Store,
-		key:   x.key,
-		hash:  x.hash,
-		ttl:   x.config.DefaultTTL,
-		attempt: AttemptConfig{
-			NoWait:          noWait,
-			MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),
-			RememberExpired: x.config.RememberExpired,
-		},
-		ticket:             x.ticket,
-		waitUntil:          until,
-		maxRuns:            x.config.MaxRuns,
-		maxResponseBytes:   x.config.MaxResponseBytes,
-		cancelOnDisconnect: x.config.CancelOnDisconnect,
-		run:                x.run,
-		policy:             func(Cached, bool) Disposition { return x.rec.disposition },
-		notKept:            notKept,
-		late:               x.observeLate,
+	e := &x.execution // whole literals would need stack in each waiter
+	e.store, e.key, e.hash, e.ttl = x.config.Store, x.key, x.hash, x.config.DefaultTTL
+	e.attempt = AttemptConfig{
+		NoWait:          noWait,
+		MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),
+		RememberExpired: x.config.RememberExpired,
 	}
+	e.ticket, e.waitUntil = x.ticket, until
+	e.maxRuns, e.maxResponseBytes = x.config.MaxRuns, x.config.MaxResponseBytes
+	e.cancelOnDisconnect = x.config.CancelOnDisconnect
+	e.task = x
+	return e.do(x.r.Context())
 }
 
-// run calls the handler. The policy is asked here, in the goroutine of the
-// handler, so that its panic gives the key up as the handler's would.
-func (x *exchange) run(ctx context.Context) Cached {
-	rec, r := x.beginRun(ctx)
-	if rec == nil {
-		return Cached{}
-	}
-	defer x.ticket.drop()
-	defer removeUploads(r)
-	x.next.ServeHTTP(rec, r)
-	attempt, _ := AttemptFromContext(ctx)
-	return rec.finish(func(status int, header http.Header) Disposition {
-		return x.config.decide(status, header, attempt.Transactional())
-	})
-}
-
-// beginRun returns an empty recorder and a fresh request, or nil if the request
-// was given up before its handler began.
-func (x *exchange) beginRun(ctx context.Context) (*recorder, *http.Request) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.ended {
-		return nil, nil
-	}
-	x.runs++
-	x.ticket.hold()
-	x.rec = newRecorder(x.w, x.r.Method)
-	return x.rec, x.request(ctx)
-}
-
-// request returns a copy of the request, with the whole body before it.
-func (x *exchange) request(ctx context.Context) *http.Request {
-	r := x.r.Clone(ctx)
-	setBody(r, x.body)
-	return r
-}
-
-// removeUploads does for a copy of a request what the server does for its own:
-// it removes the files that parsing a multipart form has left on disk.
-func removeUploads(r *http.Request) {
-	if r.MultipartForm != nil {
-		r.MultipartForm.RemoveAll() //nolint:errcheck // as the server does
-	}
-}
+func (x *exchange) policy(Cached, bool) Disposition { return x.rec.disposition }
 
 // end takes the response out of the handler's hands; or only the client, if the
 // handler goes on for the record alone.
@@ -156,9 +114,9 @@ func (x *exchange) answer(done executed, err error) {
 		event.Err = done.err
 	}
 	defer func() { x.observe(x.r.Context(), event) }()
-	var panicked *handlerPanic
+	panicked := asPanic(err)
 	switch {
-	case errors.As(err, &panicked):
+	case panicked != nil:
 		event.Outcome = OutcomePanicked
 		panicked.resume()
 	case x.failsOpen(done, err):
@@ -169,7 +127,7 @@ func (x *exchange) answer(done executed, err error) {
 		event.Status = x.refuse(err)
 	case done.outcome == OutcomeReplayed:
 		event.Status = done.response.Status
-		replay(x.w, x.r, done.response, x.config.ReplayHeaderName)
+		replay(x.w, x.r, done.response, x.config.ReplayHeaderName, &x.values)
 	default:
 		event.Status = x.rec.status
 		x.rec.deliver(x.w)
@@ -198,9 +156,11 @@ func (x *exchange) failsOpen(done executed, err error) bool {
 // serveUnprotected runs the handler with the writer that it is used to, and
 // with its client's context: nothing would remember its response.
 func (x *exchange) serveUnprotected() (status int) {
-	rec := newRecorder(x.w, x.r.Method)
+	h := new(handling)
+	rec := &h.recorder
+	rec.begin(x.w, x.r.Method)
 	defer rec.end()
-	x.next.ServeHTTP(rec, x.request(x.r.Context()))
+	x.next.ServeHTTP(rec, h.begin(x.r.Context(), x.r, x.body))
 	rec.finish(func(int, http.Header) Disposition { return Discard })
 	rec.deliver(x.w)
 	return rec.status
@@ -233,7 +193,7 @@ func (w *statusWriter) WriteHeader(status int) {
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // notKept is the record of a response that took effect but was too large.
-func notKept() Cached {
+func (x *exchange) notKept() Cached {
 	return Cached{
 		Status: responseNotKept.status,
 		Header: http.Header{

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
-	"runtime/debug"
 	"time"
 )
 
@@ -42,16 +40,36 @@ type execution struct {
 	maxResponseBytes   int64
 	cancelOnDisconnect bool
 
+	task task
+	// firstTry is room for the one try that most executions need.
+	firstTry try
+}
+
+// task is what an execution runs.
+type task interface {
+	// prepare is called before each run, in the goroutine of the request.
+	prepare(ctx context.Context)
 	// run calls the handler with the attempt's context and returns its
 	// response. It may be called several times, one after the other.
-	run func(ctx context.Context) Cached
+	run(ctx context.Context) Cached
 	// policy decides about a response unless the handler did.
-	policy func(response Cached, transactional bool) Disposition
+	policy(response Cached, transactional bool) Disposition
 	// notKept is the record that stands for a response too large to keep.
-	notKept func() Cached
+	notKept() Cached
 	// late is told the end of a Commit that went on in the background.
-	late func(Outcome, error)
+	late(context.Context, Outcome, error)
 }
+
+// try is one attempt of an execution, and what its calls and its handler need.
+type try struct {
+	attemptContext
+	reserving lazyContext
+	handler   handlerRun
+}
+
+// after is the context of what follows the handler: nothing may depend on the
+// client's patience then.
+func (t *try) after() context.Context { return (*detachedAttempt)(&t.attemptContext) }
 
 // executed is how an execution ended when the client has an answer.
 type executed struct {
@@ -67,12 +85,12 @@ type executed struct {
 // a panic of the handler passes through.
 func (e *execution) do(ctx context.Context) (done executed, err error) {
 	for superseded := 0; superseded < maxSuperseded; {
-		actx, attempt, err := e.begin(ctx, done.runs > 0)
+		t, err := e.begin(ctx, done.runs > 0)
 		if err != nil {
 			return done, err
 		}
 		start := time.Now()
-		existing, fresh, err := e.reserve(actx, done.runs > 0)
+		existing, fresh, err := e.reserve(t, done.runs > 0)
 		done.reserve += time.Since(start)
 		if err != nil {
 			return done, err
@@ -83,10 +101,10 @@ func (e *execution) do(ctx context.Context) (done executed, err error) {
 		if done.runs >= e.maxRuns {
 			// Superseded by a record that is gone again. Another run is not ours
 			// to make; the client may ask for one.
-			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.store.Release(context.WithoutCancel(actx), e.key))
+			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.store.Release(t.after(), e.key))
 		}
 		done.runs++
-		again, err := e.runAndCommit(actx, attempt, &done)
+		again, err := e.runAndCommit(t, &done)
 		switch {
 		case again && done.runs < e.maxRuns:
 			pause(done.runs)
@@ -103,76 +121,21 @@ func (e *execution) do(ctx context.Context) (done executed, err error) {
 // for whose waiting there is no place is still made: it costs the Store one
 // look, and may find a record to replay. A request whose handler ran already is
 // not sent away.
-func (e *execution) begin(ctx context.Context, again bool) (context.Context, *Attempt, error) {
+func (e *execution) begin(ctx context.Context, again bool) (*try, error) {
 	same := func(c claim) bool { return c.key == e.key && sameStore(c.store, e.store) }
-	if _, nested := Bound(ctx, same); nested {
-		return nil, nil, ErrNested
+	if _, nested := enclosingClaim(ctx, same); nested {
+		return nil, ErrNested
+	}
+	t := &e.firstTry
+	if t.Context != nil {
+		t = new(try)
 	}
 	config := e.attempt
 	e.crowded = !again && !config.NoWait && !e.ticket.beginWait()
 	config.NoWait = config.NoWait || e.crowded
-	ctx, attempt := WithAttempt(ctx, config)
-	attempt.Bind(claim{store: e.store, key: e.key})
-	return ctx, attempt, nil
-}
-
-// sameStore compares two stores; those of an uncomparable type are left for the
-// store itself to tell apart.
-func sameStore(a, b Store) bool {
-	return reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
-}
-
-// reserve waits no longer than waitUntil. The deadline ends with Reserve: the
-// handler's context must not inherit it.
-func (e *execution) reserve(ctx context.Context, again bool) (*Cached, bool, error) {
-	defer e.ticket.endWait()
-	ctx, cancel := context.WithDeadline(ctx, e.reserveUntil(again))
-	defer cancel()
-	existing, fresh, err := e.store.Reserve(ctx, e.key, e.hash, e.ttl)
-	switch {
-	case err == nil && !fresh && existing == nil:
-		return nil, false, fmt.Errorf("%w: Reserve of %T returned nothing", ErrStoreUnavailable, e.store)
-	case e.crowded && isInFlight(err):
-		return nil, false, fmt.Errorf("%w: %w", ErrTooManyRequests, err)
-	case err == nil, isReserveAnswer(err):
-		return existing, fresh, err
-	case e.attempt.NoWait && errors.Is(err, context.DeadlineExceeded):
-		// A store that knows nothing of NoWait has waited for us instead.
-		return nil, false, fmt.Errorf("%w: %w", ErrInFlight, err)
-	}
-	return nil, false, fmt.Errorf("%w: %w", ErrStoreUnavailable, err)
-}
-
-// reserveUntil returns when Reserve must end.
-func (e *execution) reserveUntil(again bool) time.Time {
-	now, until := time.Now(), e.waitUntil
-	if latest := now.Add(maxReserve); e.crowded && until.After(latest) {
-		until = latest
-	}
-	if earliest := now.Add(minReserve); again && until.Before(earliest) {
-		// The wait was spent on a run that was undone. The record that undid
-		// it is there: reaching it needs time, not patience.
-		until = earliest
-	}
-	return until
-}
-
-func isInFlight(err error) bool {
-	return errors.Is(err, ErrInFlight) || errors.Is(err, ErrWaitTimeout)
-}
-
-// isReserveAnswer tells whether err is a statement about the key or the caller.
-// Everything else that Reserve returns is trouble with the store.
-func isReserveAnswer(err error) bool {
-	for _, answer := range []error{
-		ErrWaitTimeout, ErrInFlight, ErrHashMismatch, ErrKeyExpired, ErrKeyInvalid, ErrNested,
-		ErrStoreUnavailable, ErrRecordUnreadable, context.Canceled,
-	} {
-		if errors.Is(err, answer) {
-			return true
-		}
-	}
-	return false
+	t.begin(ctx, config)
+	t.attempt.claim = claim{store: e.store, key: e.key}
+	return t, nil
 }
 
 func (e *execution) replay(done executed, existing *Cached) (executed, error) {
@@ -187,17 +150,16 @@ func (e *execution) replay(done executed, existing *Cached) (executed, error) {
 // what their disposition says. It tells whether the store has undone the run as
 // the victim of a conflict, so that it may be run again; a handler that
 // panicked or ran out of time is not.
-func (e *execution) runAndCommit(ctx context.Context, attempt *Attempt, done *executed) (again bool, err error) {
-	handler := e.start(ctx, attempt)
-	response, err := e.await(handler, attempt)
-	// From here on nothing may depend on the client's patience.
-	ctx = context.WithoutCancel(ctx)
+func (e *execution) runAndCommit(t *try, done *executed) (again bool, err error) {
+	e.start(t)
+	response, err := e.await(t)
+	ctx, attempt := t.after(), &t.attempt
 	switch {
 	case err != nil && attempt.Abandoned() && !attempt.Transactional():
 		// What it has done cannot be undone, so its key is not given to a retry:
 		// whatever it says when it comes back is recorded.
 		done.goesOn = true
-		go e.settleLate(ctx, attempt, handler)
+		go e.settleLate(t)
 		return false, err
 	case err != nil:
 		return false, errors.Join(err, e.store.Release(ctx, e.key))
@@ -210,7 +172,7 @@ func (e *execution) runAndCommit(ctx context.Context, attempt *Attempt, done *ex
 // settle commits or releases, as the disposition of the response demands.
 func (e *execution) settle(ctx context.Context, attempt *Attempt, response Cached, done *executed) error {
 	tooLarge := e.maxResponseBytes >= 0 && int64(len(response.Body)) > e.maxResponseBytes
-	switch attempt.settleDisposition(e.policy(response, attempt.Transactional())) {
+	switch attempt.settleDisposition(e.task.policy(response, attempt.Transactional())) {
 	case Discard:
 		done.outcome = OutcomeDiscarded
 		// Undone whether or not the store heard of it: a transaction ends with
@@ -226,7 +188,7 @@ func (e *execution) settle(ctx context.Context, attempt *Attempt, response Cache
 	case tooLarge && attempt.Transactional():
 		return errors.Join(ErrResponseTooLarge, e.store.Release(ctx, e.key))
 	case tooLarge:
-		response, done.err = e.notKept(), ErrResponseTooLarge
+		response, done.err = e.task.notKept(), ErrResponseTooLarge
 	}
 	return e.commit(ctx, attempt, response, done)
 }
@@ -239,7 +201,9 @@ func (e *execution) commit(ctx context.Context, attempt *Attempt, response Cache
 	// Under a lease the handler's effect is real, so its client hears of it;
 	// what is missing is only the memory of it.
 	done.outcome, done.err = OutcomeNotRecorded, err
-	go e.commitLate(ctx, response)
+	// The client's answer has the same memory, and outer middlewares may change
+	// its header.
+	go e.commitLate(ctx, response.Clone())
 	return nil
 }
 
@@ -252,10 +216,10 @@ func (e *execution) commitLate(ctx context.Context, response Cached) {
 		err := e.store.Commit(ctx, e.key, e.hash, response)
 		switch {
 		case err == nil:
-			e.late(OutcomeRecordedLate, nil)
+			e.task.late(ctx, OutcomeRecordedLate, nil)
 			return
 		case isFinal(err) || time.Now().Add(wait).After(deadline):
-			e.late(OutcomeRecordLost, err)
+			e.task.late(ctx, OutcomeRecordLost, err)
 			return
 		}
 	}
@@ -265,101 +229,6 @@ func (e *execution) commitLate(ctx context.Context, response Cached) {
 func isFinal(err error) bool {
 	return errors.Is(err, ErrHashMismatch) || errors.Is(err, ErrLeaseLost) ||
 		errors.Is(err, ErrNotReserved) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrStoreClosed)
-}
-
-// handlerPanic carries a panic from the handler's goroutine to the request's.
-type handlerPanic struct {
-	value any
-	stack []byte
-}
-
-func (p *handlerPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
-
-// handlerRun is a handler in a goroutine of its own, so that one which does not
-// heed its context holds neither its client nor, in a transaction, its key.
-type handlerRun struct {
-	ctx   context.Context
-	ended chan handlerEnd
-}
-
-type handlerEnd struct {
-	response Cached
-	late     error // why the context had ended when the handler returned
-	panicked *handlerPanic
-}
-
-// start begins to run the handler. Its context ends with the handler.
-func (e *execution) start(ctx context.Context, attempt *Attempt) *handlerRun {
-	if !e.cancelOnDisconnect {
-		ctx = context.WithoutCancel(ctx)
-	}
-	ctx, cancelCause := attempt.handlerContext(ctx)
-	cancel := cancelCause
-	if limit := e.attempt.MaxHandlerTime; limit > 0 {
-		var cancelLimit context.CancelFunc
-		ctx, cancelLimit = context.WithTimeoutCause(ctx, limit, ErrHandlerTimeout)
-		cancel = func() { cancelLimit(); cancelCause() }
-	}
-	h := &handlerRun{ctx: ctx, ended: make(chan handlerEnd, 1)}
-	go func() {
-		defer cancel()
-		e.runHandler(h)
-	}()
-	return h
-}
-
-// runHandler tells h.ended however the handler ends: also after a panic, and
-// after runtime.Goexit, which is passed on like one and has no value.
-func (e *execution) runHandler(h *handlerRun) {
-	var out handlerEnd
-	returned := false
-	defer func() {
-		if !returned {
-			out.panicked = &handlerPanic{value: recover(), stack: debug.Stack()}
-		}
-		h.ended <- out
-	}()
-	out.response = e.run(h.ctx)
-	out.late = context.Cause(h.ctx)
-	returned = true
-}
-
-// await waits for the handler, and when its context has ended a little longer.
-func (e *execution) await(h *handlerRun, attempt *Attempt) (Cached, error) {
-	var out handlerEnd
-	select {
-	case out = <-h.ended:
-	case <-h.ctx.Done():
-		select {
-		case out = <-h.ended:
-		case <-time.After(handlerGrace):
-			attempt.Abandon()
-			return Cached{}, context.Cause(h.ctx)
-		}
-	}
-	switch {
-	case out.panicked != nil:
-		return Cached{}, out.panicked
-	case out.late != nil && attempt.Transactional():
-		// A handler that returned after its time said it too late, whichever of
-		// the two this goroutine noticed first. Its writes are undone.
-		return Cached{}, out.late
-	}
-	return out.response, nil
-}
-
-// settleLate ends the attempt of an abandoned handler when that one returns.
-func (e *execution) settleLate(ctx context.Context, attempt *Attempt, h *handlerRun) {
-	out := <-h.ended
-	if out.panicked != nil || out.response.Status == 0 {
-		e.late(OutcomeDiscarded, errors.Join(out.late, e.store.Release(ctx, e.key)))
-		return
-	}
-	var done executed
-	err := e.settle(ctx, attempt, out.response, &done)
-	if done.outcome != OutcomeNotRecorded { // or else the Commit goes on, and tells
-		e.late(done.outcome, errors.Join(err, done.err))
-	}
 }
 
 // pause keeps the victims of one conflict from meeting again at once.

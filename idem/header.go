@@ -1,6 +1,7 @@
 package idem
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -52,6 +53,35 @@ func storable(name string) bool {
 	}
 	for _, prefix := range neverStoredPrefixes {
 		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// cloneHeader returns a deep copy of h, whose values are in room if that is
+// enough.
+func cloneHeader(h http.Header, room []string) http.Header {
+	if h == nil {
+		return nil
+	}
+	clone := make(http.Header, len(h))
+	for name, values := range h {
+		if values == nil {
+			clone[name] = nil // net/http is told by it to leave the header out
+			continue
+		}
+		first := len(room)
+		room = append(room, values...)
+		clone[name] = room[first:len(room):len(room)]
+	}
+	return clone
+}
+
+// whollyStorable tells whether a record keeps all of h, as it is.
+func whollyStorable(h http.Header) bool {
+	for name, values := range h {
+		if len(values) == 0 || http.CanonicalHeaderKey(name) != name || !storable(name) {
 			return false
 		}
 	}
@@ -114,12 +144,13 @@ func trailersOf(sent, live http.Header) http.Header {
 // setContentLength declares the length of a body that is known as a whole. A
 // HEAD handler that wrote no body may have declared the length of the one that
 // GET would send; that stands.
-func setContentLength(h http.Header, method string, status, length int) {
+func setContentLength(h http.Header, method string, status, length int, room *[1]string) {
 	_, coded := h["Transfer-Encoding"]
 	if coded || !bodyAllowed(status) || method == http.MethodHead && length == 0 {
 		return
 	}
-	h["Content-Length"] = []string{strconv.Itoa(length)}
+	room[0] = decimal(length)
+	h["Content-Length"] = room[:]
 }
 
 // sniffContentType sets the Content-Type that net/http would find for itself.
@@ -137,4 +168,21 @@ func sniffContentType(h http.Header, status int, body []byte) {
 
 func bodyAllowed(status int) bool {
 	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// decimals are the numbers to 999, three digits each: the usual lengths of a
+// body, which strconv would allocate.
+var decimals = func() string {
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "%03d", i)
+	}
+	return b.String()
+}()
+
+func decimal(n int) string {
+	if n < 100 || n > 999 {
+		return strconv.Itoa(n)
+	}
+	return decimals[3*n : 3*n+3]
 }

@@ -61,7 +61,7 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.answer(executed{}, err)
 		return
 	}
-	done, err := x.execution().do(r.Context())
+	done, err := x.execute()
 	x.answer(done, err)
 }
 

@@ -39,9 +39,9 @@ func (x *exchange) observe(ctx context.Context, event Event) {
 	observation{x.config.Observer, x.begun, x.key, x.config.ObserveKeys}.tell(ctx, event)
 }
 
-// observeLate tells the end of a Commit that went on after the answer.
-func (x *exchange) observeLate(outcome Outcome, err error) {
-	x.observe(context.WithoutCancel(x.r.Context()), Event{
+// late tells the end of a Commit that went on after the answer.
+func (x *exchange) late(ctx context.Context, outcome Outcome, err error) {
+	x.observe(ctx, Event{
 		Outcome: outcome,
 		Status:  x.rec.status,
 		Runs:    x.runs,

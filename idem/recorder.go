@@ -40,15 +40,19 @@ type recorder struct {
 	sent        http.Header // header at the moment of WriteHeader
 	trailers    http.Header
 	body        []byte
+	room        []byte    // for a small body
+	values      [8]string // room for sent
+	length      [1]string // room for its Content-Length
 	disposition Disposition
 }
 
-func newRecorder(outer http.ResponseWriter, method string) *recorder {
-	header, base := make(http.Header), outer.Header()
-	if len(base) > 0 {
-		header = base.Clone()
+func (rec *recorder) begin(outer http.ResponseWriter, method string) {
+	rec.outer, rec.method, rec.base = outer, method, outer.Header()
+	if len(rec.base) > 0 {
+		rec.header = rec.base.Clone()
+	} else {
+		rec.header = make(http.Header)
 	}
-	return &recorder{outer: outer, method: method, header: header, base: base}
 }
 
 // Header returns the header map of the response, which begins as a copy of what
@@ -73,7 +77,7 @@ func (rec *recorder) writeHeader(status int) {
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		rec.inform(status)
 	default:
-		rec.status, rec.sent = status, rec.header.Clone()
+		rec.status, rec.sent = status, cloneHeader(rec.header, rec.values[:0])
 	}
 }
 
@@ -102,7 +106,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if err := rec.beginWrite(len(p)); err != nil {
 		return 0, err
 	}
-	rec.body = append(rec.body, p...)
+	rec.body = append(rec.buffer(), p...)
 	return len(p), nil
 }
 
@@ -113,8 +117,16 @@ func (rec *recorder) WriteString(s string) (int, error) {
 	if err := rec.beginWrite(len(s)); err != nil {
 		return 0, err
 	}
-	rec.body = append(rec.body, s...)
+	rec.body = append(rec.buffer(), s...)
 	return len(s), nil
+}
+
+// buffer returns the body so far, with what room there is for more.
+func (rec *recorder) buffer() []byte {
+	if rec.body == nil {
+		return rec.room[:0]
+	}
+	return rec.body
 }
 
 func (rec *recorder) beginWrite(length int) error {
@@ -179,7 +191,16 @@ func (rec *recorder) finish(decide func(status int, header http.Header) Disposit
 	sniffContentType(rec.sent, rec.status, rec.body)
 	rec.trailers = trailersOf(rec.sent, rec.header)
 	rec.disposition = decide(rec.status, rec.sent)
-	return Cached{Status: rec.status, Header: storedHeader(rec.base, rec.sent), Body: rec.body}
+	return Cached{Status: rec.status, Header: rec.storedHeader(), Body: rec.body}
+}
+
+// storedHeader is the header of the record. Where that is all of it, what is
+// delivered serves: a Store keeps a copy.
+func (rec *recorder) storedHeader() http.Header {
+	if len(rec.base) == 0 && whollyStorable(rec.sent) {
+		return rec.sent
+	}
+	return storedHeader(rec.base, rec.sent)
 }
 
 // end makes everything that the handler still does to the response fail.
@@ -196,39 +217,4 @@ func (rec *recorder) detach() {
 	defer rec.mu.Unlock()
 	rec.detached = true
 	rec.base = rec.base.Clone()
-}
-
-// deliver sends the finished response with all its headers. Those that the
-// handler removed from the outer header map are removed there too.
-func (rec *recorder) deliver(w http.ResponseWriter) {
-	h := w.Header()
-	replaceHeader(h, rec.sent)
-	if rec.trailers != nil {
-		// A declared length would leave HTTP/1.1 no place for them.
-		h.Del("Content-Length")
-	} else {
-		setContentLength(h, rec.method, rec.status, len(rec.body))
-	}
-	writeResponse(w, rec.status, rec.body)
-	maps.Copy(h, rec.trailers)
-}
-
-// replay sends a recorded response. Its headers replace those of the same name.
-func replay(w http.ResponseWriter, r *http.Request, c Cached, marker string) {
-	h := w.Header()
-	maps.Copy(h, c.Header.Clone())
-	h[marker] = []string{"true"}
-	if _, typed := h["Content-Type"]; !typed {
-		// The first answer had none either, or it would have been kept.
-		h["Content-Type"] = nil
-	}
-	setContentLength(h, r.Method, c.Status, len(c.Body))
-	writeResponse(w, c.Status, c.Body)
-}
-
-func writeResponse(w http.ResponseWriter, status int, body []byte) {
-	w.WriteHeader(status)
-	if len(body) > 0 {
-		w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
-	}
 }

@@ -240,3 +240,9 @@ func TestRecorderInformsWithoutATrace(t *testing.T) {
 		t.Errorf("it was taken for the answer: %d", rec.status)
 	}
 }
+
+func newRecorder(outer http.ResponseWriter, method string) *recorder {
+	rec := new(recorder)
+	rec.begin(outer, method)
+	return rec
+}

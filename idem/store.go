@@ -50,7 +50,8 @@ type Store interface {
 	// Reserve asks to run the handler for key.
 	//
 	//   - (existing, false, nil): a completed record exists. The caller
-	//     compares existing.RequestHash with its own and replays.
+	//     compares existing.RequestHash with its own and replays. It may change
+	//     existing, which is nobody else's.
 	//   - (nil, true, nil): the key is reserved for the caller, who runs the
 	//     handler and then calls Commit or Release.
 	//   - (nil, false, err): neither.
@@ -73,7 +74,8 @@ type Store interface {
 
 	// Commit completes the caller's reservation with response. requestHash
 	// takes precedence over response.RequestHash, and StoredAt is set from the
-	// store's clock.
+	// store's clock. What the Store keeps in memory beyond the call is a copy of
+	// header and body.
 	//
 	// A second Commit with the same hash changes nothing and returns nil; with
 	// another hash it returns [ErrHashMismatch]. Without a reservation it

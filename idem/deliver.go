@@ -1,0 +1,42 @@
+package idem
+
+import (
+	"maps"
+	"net/http"
+)
+
+// deliver sends the finished response with all its headers. Those that the
+// handler removed from the outer header map are removed there too.
+func (rec *recorder) deliver(w http.ResponseWriter) {
+	h := w.Header()
+	replaceHeader(h, rec.sent)
+	if rec.trailers != nil {
+		// A declared length would leave HTTP/1.1 no place for them.
+		h.Del("Content-Length")
+	} else {
+		setContentLength(h, rec.method, rec.status, len(rec.body), &rec.length)
+	}
+	writeResponse(w, rec.status, rec.body)
+	maps.Copy(h, rec.trailers)
+}
+
+// replay sends a recorded response. Its headers replace those of the same name.
+func replay(w http.ResponseWriter, r *http.Request, c Cached, marker string, room *[2]string) {
+	h := w.Header()
+	maps.Copy(h, c.Header.Clone())
+	room[0] = "true"
+	h[marker] = room[0:1:1]
+	if _, typed := h["Content-Type"]; !typed {
+		// The first answer had none either, or it would have been kept.
+		h["Content-Type"] = nil
+	}
+	setContentLength(h, r.Method, c.Status, len(c.Body), (*[1]string)(room[1:]))
+	writeResponse(w, c.Status, c.Body)
+}
+
+func writeResponse(w http.ResponseWriter, status int, body []byte) {
+	w.WriteHeader(status)
+	if len(body) > 0 {
+		w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
+	}
+}
