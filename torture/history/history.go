@@ -1,0 +1,101 @@
+// Package history is the record of one torture run: everything the clients
+// sent and were told, what stands in the ledger afterwards, and which faults
+// were injected meanwhile. It judges nothing; package check does.
+package history
+
+import (
+	"net/http"
+	"time"
+)
+
+// The modes of a run, by the store that its servers use.
+const (
+	// Transactional is txstore with the handler's writes in its transaction.
+	Transactional = "transactional"
+	// Leased is txstore's leased store.
+	Leased = "leased"
+	// Redis is redisstore.
+	Redis = "redis"
+)
+
+// Run is what a torture run leaves behind. All times are measured from its
+// start by the clock of the process in which the clients live, which no fault
+// touches.
+type Run struct {
+	Seed     uint64
+	Mode     string
+	Requests []Request
+	// Rows is the whole ledger after the run.
+	Rows []Row
+	// Balances has each account's balance after the run, Opening the one each
+	// account began with.
+	Balances map[int]int64
+	Opening  int64
+	Faults   []Fault
+	// Quiet is when the last fault had ended and everything was up again. From
+	// then on nothing disturbs the clients' last retries.
+	Quiet     time.Duration
+	Ended     time.Duration
+	Leftovers Leftovers
+}
+
+// Request is one attempt of a client to have a payment made, and what came
+// back. A client that retries sends several with the same Tenant and Key.
+type Request struct {
+	// ID counts from 1 in the order in which the requests ended.
+	ID      int64
+	Client  int
+	Tenant  string
+	Key     string
+	Account int
+	Amount  int64
+	// Server is the number of the process that it was sent to.
+	Server int
+	// Sent is read before the first byte goes out, Ended after the last byte
+	// came in or the client gave up.
+	Sent  time.Duration
+	Ended time.Duration
+	// Answered says that the answer arrived whole. Without it the fields below
+	// are empty and Failure has the client's error.
+	Answered bool
+	Status   int
+	// Replayed says that the answer carried the replay header.
+	Replayed bool
+	// Problem is the last segment of the answer's problem type, such as
+	// in-flight, or empty if it was no problem document of the middleware.
+	Problem string
+	Header  http.Header
+	Body    []byte
+	Failure string
+}
+
+// Row is one payment in the ledger. ID is its primary key.
+type Row struct {
+	ID      int64
+	Tenant  string
+	Key     string
+	Account int
+	Amount  int64
+}
+
+// Fault is one disturbance: its kind, what it was aimed at, when it began and
+// for how long it lasted. One that has no duration lasted 0.
+type Fault struct {
+	Kind   string
+	Target string
+	At     time.Duration
+	Lasted time.Duration
+}
+
+// Leftovers counts what a run must not leave behind once its clients are done
+// and its servers idle.
+type Leftovers struct {
+	// Goroutines are those beyond the number each server had before the run.
+	Goroutines int
+	// Connections are the database's and Redis's that no live pool accounts for.
+	Connections int
+	// AdvisoryLocks are those still held in the database.
+	AdvisoryLocks int
+	// Reservations are records still in flight although no handler runs.
+	Reservations int
+}
