@@ -18,6 +18,14 @@ const (
 	Redis = "redis"
 )
 
+// OwnerHeader is a header that the handler sets on each of its answers, with
+// the Owner of the request it was run for: a replay that shows another owner
+// is another's answer.
+const OwnerHeader = "Payment-Owner"
+
+// Owner names a key within its tenant.
+func Owner(tenant, key string) string { return tenant + "/" + key }
+
 // Run is what a torture run leaves behind. All times are measured from its
 // start by the clock of the process in which the clients live, which no fault
 // touches.
@@ -49,7 +57,7 @@ type Request struct {
 	Key     string
 	Account int
 	Amount  int64
-	// Server is the number of the process that it was sent to.
+	// Server is the number, from 1, of the process that it was sent to.
 	Server int
 	// Sent is read before the first byte goes out, Ended after the last byte
 	// came in or the client gave up.
@@ -78,11 +86,12 @@ type Row struct {
 	Amount  int64
 }
 
-// Fault is one disturbance: its kind, what it was aimed at, when it began and
+// Fault is one disturbance: its kind, the number of the server that it was
+// aimed at (0: all of them, as when the database restarts), when it began and
 // for how long it lasted. One that has no duration lasted 0.
 type Fault struct {
 	Kind   string
-	Target string
+	Server int
 	At     time.Duration
 	Lasted time.Duration
 }

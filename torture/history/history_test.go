@@ -21,7 +21,7 @@ func sample() history.Run {
 			Header: http.Header{"X": {"1", "2"}}, Body: []byte{0, 0xff},
 		}, {ID: 2, Problem: "in-flight", Failure: "EOF"}},
 		Rows:   []history.Row{{ID: 9, Tenant: "a", Key: "k", Account: 3, Amount: 7}},
-		Faults: []history.Fault{{Kind: "kill", Target: "server 1", At: time.Second, Lasted: time.Second}},
+		Faults: []history.Fault{{Kind: "kill", Server: 1, At: time.Second, Lasted: time.Second}},
 		Quiet:  3 * time.Second, Ended: 4 * time.Second,
 		Leftovers: history.Leftovers{Goroutines: 1, Connections: 2, AdvisoryLocks: 3, Reservations: 4},
 	}
