@@ -41,7 +41,8 @@ type Run struct {
 	Opening  int64
 	Faults   []Fault
 	// Quiet is when the last fault had ended and everything was up again. From
-	// then on nothing disturbs the clients' last retries.
+	// then on nothing disturbs the clients, and they ask for every key once
+	// more, also for those whose answer they have.
 	Quiet     time.Duration
 	Ended     time.Duration
 	Leftovers Leftovers
@@ -77,7 +78,8 @@ type Request struct {
 	Failure string
 }
 
-// Row is one payment in the ledger. ID is its primary key.
+// Row is one payment in the ledger. ID is its primary key. As JSON it is the
+// body of the answer to a payment; further fields there do not matter.
 type Row struct {
 	ID      int64
 	Tenant  string
