@@ -11,6 +11,7 @@ const (
 	// throttleStep is how often a throttled link lets some bytes through.
 	throttleStep = 20 * time.Millisecond
 	dialTimeout  = 5 * time.Second
+	unlimited    = -1
 )
 
 // link is one connection through the proxy.
@@ -28,7 +29,7 @@ type link struct {
 }
 
 func newLink(p *Proxy, client *net.TCPConn) *link {
-	return &link{proxy: p, client: client, gone: make(chan struct{}), left: [2]int{-1, -1}}
+	return &link{proxy: p, client: client, gone: make(chan struct{}), left: [2]int{unlimited, unlimited}}
 }
 
 // dial reaches the server, and tells whether the link is still wanted then.

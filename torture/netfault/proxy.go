@@ -110,6 +110,9 @@ func (p *Proxy) Heal(lost bool) {
 	if lost {
 		p.Cut(true)
 	}
+	for _, way := range []Direction{ToServer, ToClient} {
+		p.CutAfter(unlimited, way)
+	}
 	p.change(func(w *weather) { *w = weather{} })
 }
 

@@ -1,0 +1,33 @@
+package inject
+
+import (
+	"context"
+
+	"github.com/pgidem/pgidem/torture/plan"
+	"github.com/pgidem/pgidem/torture/site"
+)
+
+func kill(_ context.Context, s *site.Site, f plan.Fault) (End, error) {
+	server := s.Server(f.Server)
+	return server.Start, server.Kill()
+}
+
+func freeze(_ context.Context, s *site.Site, f plan.Fault) (End, error) {
+	server := s.Server(f.Server)
+	return func(context.Context) error { return server.Thaw() }, server.Freeze()
+}
+
+func jumpClock(ctx context.Context, s *site.Site, f plan.Fault) (End, error) {
+	server := s.Server(f.Server)
+	return func(ctx context.Context) error { return server.SetClock(ctx, 0) }, server.SetClock(ctx, f.Size)
+}
+
+// restartPostgres stops the database without a checkpoint, so that its start is
+// a recovery.
+func restartPostgres(_ context.Context, s *site.Site, _ plan.Fault) (End, error) {
+	return s.Postgres.Resume, s.Postgres.Halt()
+}
+
+func restartRedis(_ context.Context, s *site.Site, _ plan.Fault) (End, error) {
+	return s.Redis.Resume, s.Redis.Halt()
+}

@@ -1,0 +1,57 @@
+// Package server is one server process of a torture run: payments behind the
+// middleware, over the store of the run's mode.
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+)
+
+// Variable is the environment variable that makes a process a server. Its value
+// are the Settings.
+const Variable = "TORTURE_SERVER"
+
+// Settings say what kind of server a process is.
+type Settings struct {
+	Number      int // from 1
+	Mode        string
+	Broken      string // the broken store to use instead; empty: none
+	DatabaseURL string
+	RedisURL    string
+}
+
+// Time bounds of the servers: short ones, so that a run of a minute meets each
+// of them many times.
+const (
+	MaxHandlerTime = 3 * time.Second
+	WaitTimeout    = 5 * time.Second
+	Lease          = 2 * time.Second
+	CommitTimeout  = 3 * time.Second
+	// StoreTimeout bounds getting a connection, connecting, and each other round
+	// trip of a store.
+	StoreTimeout = 2 * time.Second
+	PollInterval = 250 * time.Millisecond
+
+	writeTimeout    = 20 * time.Second
+	shutdownTimeout = 15 * time.Second
+	poolSize        = 12
+	sweepEvery      = 500 * time.Millisecond
+)
+
+// Environment returns the settings as an entry of an environment.
+func (s Settings) Environment() string {
+	text, _ := json.Marshal(s) // strings and numbers: it cannot fail
+	return Variable + "=" + string(text)
+}
+
+// FromEnvironment returns the settings of this process.
+func FromEnvironment() (Settings, error) {
+	text := os.Getenv(Variable)
+	if text == "" {
+		return Settings{}, errors.New("server: " + Variable + " is not set")
+	}
+	var s Settings
+	return s, json.Unmarshal([]byte(text), &s)
+}
