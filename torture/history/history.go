@@ -78,8 +78,8 @@ type Request struct {
 	Failure string
 }
 
-// Row is one payment in the ledger. ID is its primary key. As JSON it is the
-// body of the answer to a payment; further fields there do not matter.
+// Row is one payment in the ledger. ID is its primary key. The answer to
+// a payment is JSON and names it in its field payment.
 type Row struct {
 	ID      int64
 	Tenant  string

@@ -1,0 +1,108 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/pgidem/pgidem/torture/history"
+)
+
+// effect is what an answer says about the request: what the service's contract
+// lets its client conclude.
+type effect int
+
+const (
+	// unknown: it may have run, may be running, and may take effect whenever.
+	unknown effect = iota
+	// untouched: its handler did not run.
+	untouched
+	// inFlight: its handler did not run, since another's did.
+	inFlight
+	// discarded: its handler ran and nothing was kept of its answer; in a
+	// transaction its writes were undone, too.
+	discarded
+	// final: the answer is the last word on the key.
+	final
+	// unexpected: no fault leads to such an answer.
+	unexpected
+)
+
+// problems are the middleware's own answers that faults can lead to. Those of
+// commit-failed and handler-timeout are told of a transaction.
+var problems = map[string]effect{
+	"in-flight":         inFlight,
+	"store-unavailable": untouched,
+	"request-cancelled": unknown,
+	"commit-failed":     discarded,
+	"handler-timeout":   discarded,
+	"lease-lost":        unknown,
+	"outcome-unknown":   unknown,
+}
+
+func effectOf(mode string, r history.Request) effect {
+	switch transactional := mode == history.Transactional; {
+	case !r.Answered:
+		return unknown
+	case r.Replayed:
+		return final // whatever it says: it claims to be the record
+	case r.Problem == "handler-timeout" && !transactional:
+		// The handler goes on, and what it says in the end is recorded.
+		return unknown
+	case r.Problem == "lease-lost" && transactional:
+		return unexpected
+	case r.Problem != "":
+		return effectOfProblem(r.Problem)
+	case isFinal(r.Status, transactional):
+		return final
+	}
+	return discarded
+}
+
+func effectOfProblem(name string) effect {
+	if e, ok := problems[name]; ok {
+		return e
+	}
+	return unexpected
+}
+
+// invitesRetry are the 4xx that in a transaction are not kept.
+var invitesRetry = []int{
+	401, 403, 404, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 417, 421, 423, 424, 425, 426, 428, 429, 431, 451,
+}
+
+func isFinal(status int, transactional bool) bool {
+	switch {
+	case status >= 400 && status < 500:
+		return !transactional || !slices.Contains(invitesRetry, status)
+	default:
+		return status >= 200 && status < 400
+	}
+}
+
+// paid tells whether a final answer says that there is a payment.
+func paid(r history.Request) bool { return r.Status < 400 }
+
+// perAnswer are the headers that belong to one answer and not to the record.
+var perAnswer = []string{
+	"Connection", "Content-Length", "Date", "Idempotent-Replayed", "Set-Cookie", "Traceparent", "X-Request-Id",
+}
+
+// digest is equal for two answers exactly if status, body and recorded headers
+// are.
+func digest(r history.Request) string {
+	header := maps.Clone(r.Header)
+	for _, name := range perAnswer {
+		delete(header, name)
+	}
+	encoded, _ := json.Marshal(header) // sorted by name; strings cannot fail
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %d %s %s", r.Status, len(encoded), encoded, r.Body)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func owner(h http.Header) string { return h.Get(history.OwnerHeader) }

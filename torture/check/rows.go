@@ -1,0 +1,65 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/pgidem/pgidem/torture/history"
+)
+
+// checkRows compares the key's rows with what its clients asked for and were
+// told. How many there may be is judged with the runs.
+func (k *key) checkRows() (found []Finding) {
+	for _, row := range k.rows {
+		if !slices.ContainsFunc(k.requests, func(a asked) bool { return asksFor(a, row) }) {
+			found = append(found, k.finding(StrayRow, fmt.Sprintf("nobody asked for row %d: %+v", row.ID, row)))
+		}
+	}
+	if len(k.rows) > 0 && len(k.mayHavePaid()) == 0 {
+		found = append(found, k.finding(StrayRow, "every request was told that nothing happened", k.requests...))
+	}
+	for _, a := range k.finals() {
+		found = append(found, k.checkRowOf(a)...)
+	}
+	return found
+}
+
+func asksFor(a asked, row history.Row) bool {
+	return a.Account == row.Account && a.Amount == row.Amount
+}
+
+// mayHavePaid are the requests whose answers allow that they have left a row.
+func (k *key) mayHavePaid() []asked {
+	return k.where(func(a asked) bool {
+		switch a.effect {
+		case unknown:
+			return true
+		case final:
+			return paid(a.Request)
+		case discarded:
+			return !k.transactional()
+		}
+		return false
+	})
+}
+
+// checkRowOf checks what a final answer says of the ledger.
+func (k *key) checkRowOf(a asked) []Finding {
+	var receipt struct{ Payment int64 }
+	err := json.Unmarshal(a.Body, &receipt)
+	named := slices.IndexFunc(k.rows, func(row history.Row) bool { return row.ID == receipt.Payment })
+	switch {
+	case !paid(a.Request) && k.transactional() && len(k.rows) > 0:
+		return []Finding{k.finding(RowOfRefusal, fmt.Sprintf("refused for good by %d, and yet paid", a.Status), a)}
+	case !paid(a.Request):
+		return nil
+	case err != nil || receipt.Payment == 0:
+		return []Finding{k.finding(WrongRow, fmt.Sprintf("the answer names no payment: %.80q", a.Body), a)}
+	case named < 0:
+		return []Finding{k.finding(MissingRow, fmt.Sprintf("row %d was confirmed and is not the key's in the ledger", receipt.Payment), a)}
+	case !asksFor(a, k.rows[named]):
+		return []Finding{k.finding(WrongRow, fmt.Sprintf("asked for %d of account %d, got %+v", a.Amount, a.Account, k.rows[named]), a)}
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package check_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/history"
+)
+
+const (
+	opening = 1000
+	quiet   = 20 * time.Second
+)
+
+// simulation makes the history of a correct store: per key it draws when
+// requests are sent, when they reach the store and when they end, and lets the
+// store answer them in the order in which they reach it.
+type simulation struct {
+	rng *rand.Rand
+	run history.Run
+}
+
+// simulate returns a correct history of twelve keys.
+func simulate(mode string, seed uint64) history.Run {
+	s := &simulation{rng: rand.New(rand.NewPCG(seed, 0)), run: history.Run{
+		Seed: seed, Mode: mode, Opening: opening, Quiet: quiet, Ended: quiet + 2*time.Second,
+		Balances: map[int]int64{0: opening, 1: opening},
+		Faults: []history.Fault{
+			{Kind: "kill", Server: 1, At: time.Second},
+			{Kind: "restart", At: 4 * time.Second, Lasted: time.Second},
+		},
+	}}
+	for n := range 12 {
+		s.key(fmt.Sprintf("tenant-%d", n%2), fmt.Sprintf("key-%d", n/2), n%2)
+	}
+	slices.SortFunc(s.run.Requests, func(a, b history.Request) int { return int(a.Ended - b.Ended) })
+	for i := range s.run.Requests {
+		s.run.Requests[i].ID = int64(i) + 1
+	}
+	return s.run
+}
+
+// visit is a request and the moment at which it reaches the store.
+type visit struct {
+	history.Request
+	at time.Duration
+}
+
+func (s *simulation) key(tenant, name string, account int) {
+	amount := s.rng.Int64N(100) + 1
+	visits := make([]visit, s.rng.IntN(8)+1)
+	for i := range visits {
+		visits[i] = s.visit(s.duration(8*time.Second), 2*time.Second)
+	}
+	slices.SortFunc(visits, func(a, b visit) int { return int(a.at - b.at) })
+	// The last one comes when all is quiet.
+	visits = append(visits, s.visit(quiet+s.duration(time.Second), time.Second))
+	record := &record{s: s}
+	for i, v := range visits {
+		v.Tenant, v.Key, v.Account, v.Amount, v.Client = tenant, name, account, amount, i
+		record.serve(&v.Request, i == len(visits)-1)
+		s.run.Requests = append(s.run.Requests, v.Request)
+	}
+}
+
+// visit draws a request's times. One in four is given up by its client, which
+// may be before the request reaches the store.
+func (s *simulation) visit(sent, longest time.Duration) visit {
+	at := sent + s.duration(longest/2)
+	v := visit{at: at, Request: history.Request{
+		Server: s.rng.IntN(2) + 1, Sent: sent, Ended: at + s.duration(longest/2), Answered: true,
+	}}
+	if sent < quiet && s.rng.IntN(4) == 0 {
+		v.Answered, v.Ended, v.Failure = false, sent+s.duration(longest), "timed out"
+	}
+	return v
+}
+
+func (s *simulation) duration(limit time.Duration) time.Duration {
+	return time.Duration(s.rng.Int64N(int64(limit)-1) + 1)
+}
+
+// record is what a correct store keeps of one key.
+type record struct {
+	s    *simulation
+	kept *history.Request
+}
+
+// serve answers a request. In the quiet end every one gets its final answer.
+func (r *record) serve(q *history.Request, isQuiet bool) {
+	outcome := r.s.rng.IntN(8)
+	switch {
+	case r.kept != nil:
+		r.answer(q, *r.kept)
+		q.Replayed = q.Answered
+	case outcome < 4 || isQuiet:
+		r.runs(q)
+	case !q.Answered:
+	case outcome == 4:
+		problem(q, 409, "in-flight")
+	case outcome == 5:
+		problem(q, 503, "store-unavailable")
+	case outcome == 6:
+		problem(q, 503, "commit-failed")
+	default:
+		q.Status, q.Body = 500, []byte("out of luck")
+	}
+}
+
+// runs pays, or refuses for good, and now and then the client is told that the
+// outcome is unknown.
+func (r *record) runs(q *history.Request) {
+	kept := history.Request{Status: http.StatusPaymentRequired, Body: []byte("no")}
+	if r.s.rng.IntN(4) > 0 {
+		row := history.Row{ID: int64(len(r.s.run.Rows)) + 1, Tenant: q.Tenant, Key: q.Key, Account: q.Account, Amount: q.Amount}
+		r.s.run.Rows = append(r.s.run.Rows, row)
+		r.s.run.Balances[q.Account] += q.Amount
+		kept.Status = http.StatusCreated
+		kept.Body = fmt.Appendf(nil, `{"payment": %d}`, row.ID)
+	}
+	kept.Header = http.Header{history.OwnerHeader: {history.Owner(q.Tenant, q.Key)}, "Location": {"/" + q.Key}}
+	r.kept = &kept
+	if q.Answered && q.Sent < quiet && r.s.rng.IntN(6) == 0 {
+		problem(q, 503, "outcome-unknown")
+		return
+	}
+	r.answer(q, kept)
+}
+
+func (r *record) answer(q *history.Request, kept history.Request) {
+	if q.Answered {
+		q.Status, q.Header, q.Body = kept.Status, kept.Header.Clone(), slices.Clone(kept.Body)
+		q.Header.Set("Date", fmt.Sprint(q.Ended))
+	}
+}
+
+func problem(q *history.Request, status int, name string) {
+	q.Status, q.Problem, q.Replayed, q.Body = status, name, false, nil
+	q.Header = http.Header{"Content-Type": {"application/problem+json"}}
+}

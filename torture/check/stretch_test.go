@@ -1,0 +1,45 @@
+package check_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/check"
+	"github.com/pgidem/pgidem/torture/history"
+)
+
+// asked is a request by its times in seconds; a negative end is that of a final
+// answer.
+type asked struct{ sent, ended time.Duration }
+
+func TestLongestStretch(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		requests []asked
+		want     time.Duration
+	}{
+		"AnsweredAtOnce":        {[]asked{{1, -2}}, 1},
+		"RefusedThenAnswered":   {[]asked{{1, 2}, {3, 4}, {5, -6}}, 5},
+		"NeverAnswered":         {[]asked{{1, 2}, {3, 4}}, 3},
+		"AnsweredInBetween":     {[]asked{{1, 3}, {3, -4}, {5, 6}, {6, 7}}, 3},
+		"NobodyAskedForLong":    {[]asked{{1, 3}, {20, 21}, {21, -22}}, 2},
+		"OneWaitsOtherAnswered": {[]asked{{1, 30}, {2, -3}}, 2},
+		"RefusedAfterAnswers":   {[]asked{{1, -2}, {3, 5}, {6, 9}}, 6},
+	} {
+		var run history.Run
+		for _, a := range c.requests {
+			r := history.Request{Sent: a.sent * time.Second, Ended: a.ended * time.Second}
+			if a.ended < 0 {
+				r.Answered, r.Status, r.Ended = true, 201, -r.Ended
+			}
+			run.Requests = append(run.Requests, r)
+		}
+		v := check.Check(run, check.Limits{MaxUnusable: c.want*time.Second - 1})
+		if got := v.Counts.Longest.Length; got != c.want*time.Second || !v.Broke(check.UnusableKey) {
+			t.Errorf("%s: unusable for %v, want %d s", name, got, c.want)
+		}
+		if check.Check(run, check.Limits{MaxUnusable: c.want * time.Second}).Broke(check.UnusableKey) {
+			t.Errorf("%s: %d s violate a bound of as many", name, c.want)
+		}
+	}
+}
