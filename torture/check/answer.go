@@ -57,7 +57,7 @@ func effectOf(mode string, r history.Request) effect {
 		return unexpected
 	case r.Problem != "":
 		return effectOfProblem(r.Problem)
-	case isFinal(r.Status, transactional):
+	case isFinal(r.Status):
 		return final
 	}
 	return discarded
@@ -70,18 +70,14 @@ func effectOfProblem(name string) effect {
 	return unexpected
 }
 
-// invitesRetry are the 4xx that in a transaction are not kept.
+// invitesRetry are the 4xx that are not kept: in a transaction as a rule, under
+// a lease because the handler says so.
 var invitesRetry = []int{
 	401, 403, 404, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 417, 421, 423, 424, 425, 426, 428, 429, 431, 451,
 }
 
-func isFinal(status int, transactional bool) bool {
-	switch {
-	case status >= 400 && status < 500:
-		return !transactional || !slices.Contains(invitesRetry, status)
-	default:
-		return status >= 200 && status < 400
-	}
+func isFinal(status int) bool {
+	return status >= 200 && status < 500 && !slices.Contains(invitesRetry, status)
 }
 
 // paid tells whether a final answer says that there is a payment.

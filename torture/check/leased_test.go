@@ -1,7 +1,7 @@
 package check_test
 
 import (
-	"fmt"
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -32,11 +32,11 @@ func twoRuns(mode string, faults ...history.Fault) history.Run {
 	return run
 }
 
-// pay makes r an answer that confirms the row.
-func pay(r *history.Request, row int) {
+// pay makes r an answer that confirms the row of that number.
+func pay(r *history.Request, row int64) {
 	r.Answered, r.Status = true, http.StatusCreated
 	r.Header = http.Header{history.OwnerHeader: {history.Owner(r.Tenant, r.Key)}}
-	r.Body = fmt.Appendf(nil, `{"payment":%d}`, row)
+	r.Body, _ = json.Marshal(history.Row{ID: row, Tenant: r.Tenant, Key: r.Key, Account: r.Account, Amount: r.Amount})
 }
 
 func TestSecondRunUnderALeaseNeedsAFaultThere(t *testing.T) {
@@ -70,7 +70,7 @@ func TestSecondRunUnderALeaseNeedsAFaultThere(t *testing.T) {
 }
 
 // answeredBy makes the first request an answer of its own, or a replay of it.
-func answeredBy(run history.Run, row int, replayed bool) history.Run {
+func answeredBy(run history.Run, row int64, replayed bool) history.Run {
 	r := &run.Requests[0]
 	pay(r, row)
 	r.Replayed = replayed

@@ -46,20 +46,20 @@ func (k *key) mayHavePaid() []asked {
 
 // checkRowOf checks what a final answer says of the ledger.
 func (k *key) checkRowOf(a asked) []Finding {
-	var receipt struct{ Payment int64 }
+	var receipt history.Row
 	err := json.Unmarshal(a.Body, &receipt)
-	named := slices.IndexFunc(k.rows, func(row history.Row) bool { return row.ID == receipt.Payment })
+	named := slices.IndexFunc(k.rows, func(row history.Row) bool { return row.ID == receipt.ID })
 	switch {
 	case !paid(a.Request) && k.transactional() && len(k.rows) > 0:
 		return []Finding{k.finding(RowOfRefusal, fmt.Sprintf("refused for good by %d, and yet paid", a.Status), a)}
 	case !paid(a.Request):
 		return nil
-	case err != nil || receipt.Payment == 0:
+	case err != nil || receipt.ID == 0:
 		return []Finding{k.finding(WrongRow, fmt.Sprintf("the answer names no payment: %.80q", a.Body), a)}
 	case named < 0:
-		return []Finding{k.finding(MissingRow, fmt.Sprintf("row %d was confirmed and is not the key's in the ledger", receipt.Payment), a)}
-	case !asksFor(a, k.rows[named]):
-		return []Finding{k.finding(WrongRow, fmt.Sprintf("asked for %d of account %d, got %+v", a.Amount, a.Account, k.rows[named]), a)}
+		return []Finding{k.finding(MissingRow, fmt.Sprintf("row %d was confirmed and is not the key's in the ledger", receipt.ID), a)}
+	case receipt != k.rows[named] || !asksFor(a, receipt):
+		return []Finding{k.finding(WrongRow, fmt.Sprintf("asked for %d of account %d, told %+v, got %+v", a.Amount, a.Account, receipt, k.rows[named]), a)}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -119,7 +120,7 @@ func (r *record) runs(q *history.Request) {
 		r.s.run.Rows = append(r.s.run.Rows, row)
 		r.s.run.Balances[q.Account] += q.Amount
 		kept.Status = http.StatusCreated
-		kept.Body = fmt.Appendf(nil, `{"payment": %d}`, row.ID)
+		kept.Body, _ = json.Marshal(row)
 	}
 	kept.Header = http.Header{history.OwnerHeader: {history.Owner(q.Tenant, q.Key)}, "Location": {"/" + q.Key}}
 	r.kept = &kept

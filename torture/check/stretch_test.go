@@ -10,13 +10,15 @@ import (
 
 // asked is a request by its times in seconds; a negative end is that of a final
 // answer.
-type asked struct{ sent, ended time.Duration }
+type asked struct{ sent, ended int }
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 func TestLongestStretch(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		requests []asked
-		want     time.Duration
+		want     int
 	}{
 		"AnsweredAtOnce":        {[]asked{{1, -2}}, 1},
 		"RefusedThenAnswered":   {[]asked{{1, 2}, {3, 4}, {5, -6}}, 5},
@@ -28,17 +30,17 @@ func TestLongestStretch(t *testing.T) {
 	} {
 		var run history.Run
 		for _, a := range c.requests {
-			r := history.Request{Sent: a.sent * time.Second, Ended: a.ended * time.Second}
+			r := history.Request{Sent: seconds(a.sent), Ended: seconds(a.ended)}
 			if a.ended < 0 {
 				r.Answered, r.Status, r.Ended = true, 201, -r.Ended
 			}
 			run.Requests = append(run.Requests, r)
 		}
-		v := check.Check(run, check.Limits{MaxUnusable: c.want*time.Second - 1})
-		if got := v.Counts.Longest.Length; got != c.want*time.Second || !v.Broke(check.UnusableKey) {
+		v := check.Check(run, check.Limits{MaxUnusable: seconds(c.want) - 1})
+		if got := v.Counts.Longest.Length; got != seconds(c.want) || !v.Broke(check.UnusableKey) {
 			t.Errorf("%s: unusable for %v, want %d s", name, got, c.want)
 		}
-		if check.Check(run, check.Limits{MaxUnusable: c.want * time.Second}).Broke(check.UnusableKey) {
+		if check.Check(run, check.Limits{MaxUnusable: seconds(c.want)}).Broke(check.UnusableKey) {
 			t.Errorf("%s: %d s violate a bound of as many", name, c.want)
 		}
 	}

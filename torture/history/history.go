@@ -79,7 +79,7 @@ type Request struct {
 }
 
 // Row is one payment in the ledger. ID is its primary key. The answer to
-// a payment is JSON and names it in its field payment.
+// a payment is its Row as JSON; further fields there do not matter.
 type Row struct {
 	ID      int64
 	Tenant  string

@@ -1,5 +1,24 @@
 package server
 
-import "errors"
+import (
+	"github.com/pgidem/pgidem/torture/broken"
+	"github.com/pgidem/pgidem/torture/plan"
+)
 
-func (k *stack) openBroken() error { return errors.New("server: no broken store yet") }
+func (k *stack) openBroken() error {
+	for _, level := range plan.Levels {
+		sound, err := k.openPostgres(level)
+		if err != nil {
+			return err
+		}
+		store, err := broken.Open(k.settings.Broken, broken.Ground{Pool: k.pool, IsoLevel: isolation[level], Sound: sound})
+		if err != nil {
+			return err
+		}
+		if store.Sweep != nil {
+			k.sweeps = append(k.sweeps, store.Sweep)
+		}
+		k.serve(level, store, store.InTx)
+	}
+	return nil
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/pgidem/pgidem/internal/pgserver"
 	"github.com/pgidem/pgidem/internal/redisserver"
 	"github.com/pgidem/pgidem/migrations"
+	"github.com/pgidem/pgidem/torture/broken"
 	"github.com/pgidem/pgidem/torture/history"
 	"github.com/pgidem/pgidem/torture/ledger"
 )
@@ -94,7 +95,7 @@ func (s *Site) createDatabase(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = own.Close(ctx) }()
-	return ledger.Create(ctx, own)
+	return errors.Join(ledger.Create(ctx, own), broken.Create(ctx, own))
 }
 
 // DatabaseURL leads to the database, as its owner and past all proxies.
