@@ -55,3 +55,10 @@ func FromEnvironment() (Settings, error) {
 	var s Settings
 	return s, json.Unmarshal([]byte(text), &s)
 }
+
+// Unusable bounds how long a key can be unusable once nothing is disturbed any
+// more: an attempt that is in flight runs to its end, or its lease does; who
+// waits for it learns of that by its next poll at the latest, which come eight
+// times as far apart at most, and half of it more; and then its own handler may
+// take its time. The rest is for a busy machine.
+const Unusable = max(MaxHandlerTime+CommitTimeout, Lease) + 8*PollInterval*3/2 + MaxHandlerTime + 3*time.Second

@@ -1,0 +1,60 @@
+// Command torture tries to break pgidem's promise.
+//
+// Several server processes take payments behind the middleware, on a real
+// PostgreSQL server with its default durability. Clients send each payment until
+// they have an answer: again after a time-out, from several sides at once, to
+// whichever server. Meanwhile processes are killed and frozen, sessions
+// terminated, servers restarted, connections cut, silenced, delayed and slowed
+// down, disks fill up, tables are locked and clocks jump. Every request and
+// answer is recorded. In the end all is made well, every key is asked for once
+// more, and the record is judged against the ledger: see package check.
+//
+// The same seed draws the same operations and the same schedule of faults. It
+// does not bring back a run: which of two goroutines, processes or packets is
+// first is up to the machine. What is wrong is therefore printed in full, and
+// -history keeps the whole record for -check.
+//
+// It needs Linux, the go command, and PostgreSQL; see package pgserver for where
+// that comes from. The disk fills up only where it may mount a file system, as
+// root may.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/pgidem/pgidem/torture/server"
+)
+
+func main() {
+	err := start()
+	if err != nil && !errors.Is(err, errSaid) {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+func start() error {
+	if os.Getenv(server.Variable) != "" {
+		return server.Main()
+	}
+	o, err := readOptions()
+	if err != nil {
+		return err
+	}
+	if o.recheck != "" {
+		return recheck(o.recheck)
+	}
+	if apart, err := inOwnNamespace(o); apart {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return torture(ctx, o)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/broken"
+	"github.com/pgidem/pgidem/torture/history"
+)
+
+type options struct {
+	seed     uint64
+	duration time.Duration
+	mode     string
+	broken   string
+	servers  int
+	clients  int
+	history  string
+	recheck  string
+}
+
+var modes = []string{history.Transactional, history.Leased, history.Redis}
+
+func readOptions() (options, error) {
+	var o options
+	flag.Uint64Var(&o.seed, "seed", 0, "draws operations and faults; 0: one from the clock")
+	flag.DurationVar(&o.duration, "duration", time.Minute, "how long the faults go on")
+	flag.StringVar(&o.mode, "mode", history.Transactional, "the store: transactional, leased or redis")
+	flag.StringVar(&o.broken, "broken", "", "a deliberately broken store to use instead; the run must then fail")
+	flag.IntVar(&o.servers, "servers", 3, "server processes")
+	flag.IntVar(&o.clients, "clients", 24, "operations at any moment, each with a client or several")
+	flag.StringVar(&o.history, "history", "", "file to write the history to, as gzipped JSON lines")
+	flag.StringVar(&o.recheck, "check", "", "file with a history to judge; nothing is run")
+	flag.Parse()
+	var err error
+	if o.broken != "" {
+		o.mode, err = broken.Mode(o.broken)
+	}
+	switch {
+	case err != nil:
+		return o, err
+	case flag.NArg() > 0:
+		return o, fmt.Errorf("unknown argument %q", flag.Arg(0))
+	case !slices.Contains(modes, o.mode):
+		return o, fmt.Errorf("-mode is %q: it must be one of %v", o.mode, modes)
+	case o.servers < 1 || o.clients < 1 || o.duration < time.Second:
+		return o, fmt.Errorf("-servers and -clients must be 1 at least, -duration 1s")
+	}
+	if o.seed == 0 {
+		o.seed = uint64(time.Now().UnixNano()) % 1_000_000_000 //nolint:gosec // short enough to be typed
+	}
+	return o, nil
+}
+
+// command is how to draw the same plan again.
+func (o options) command() string {
+	text := fmt.Sprintf("go run . -seed %d -duration %v -mode %s -servers %d -clients %d", o.seed, o.duration, o.mode, o.servers, o.clients)
+	if o.broken != "" {
+		text += " -broken " + o.broken
+	}
+	return text
+}

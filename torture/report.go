@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/check"
+	"github.com/pgidem/pgidem/torture/history"
+	"github.com/pgidem/pgidem/torture/plan"
+	"github.com/pgidem/pgidem/torture/server"
+)
+
+// errBroken: the verdict is bad. What is wrong has been printed.
+var errBroken = errors.New("the promise is broken, see above")
+
+// maxUnusable bounds how long a key may be unusable at any time. Faults follow
+// each other, and each may cost a key the time that the last one costs it.
+const maxUnusable = 4 * server.Unusable
+
+func limits() check.Limits { return check.Limits{MaxUnusable: maxUnusable} }
+
+// judge prints what has happened and what is to be said of it.
+func (r *run) judge() error {
+	if r.options.history != "" {
+		if err := history.Save(r.options.history, r.result); err != nil {
+			return err
+		}
+	}
+	r.printMissed(os.Stdout)
+	printAnswers(os.Stdout, r.result)
+	fmt.Printf("client %-23s %d\nclient %-23s %d\n", "timed out", r.crowd.TimedOut.Load(), "hung up", r.crowd.HungUp.Load())
+	fmt.Printf("left: %+v\n", r.result.Leftovers)
+	for _, stacks := range r.stacks {
+		fmt.Println("a server has left goroutines:", stacks)
+	}
+	return errors.Join(verdict(os.Stdout, r.result), r.judgeQuiet())
+}
+
+func verdict(w io.Writer, run history.Run) error {
+	v := check.Check(run, limits())
+	if err := check.Print(w, run, v); err != nil {
+		return err
+	}
+	if !v.OK() {
+		return errBroken
+	}
+	return nil
+}
+
+// judgeQuiet judges how fast keys came back when nothing disturbed them.
+func (r *run) judgeQuiet() error {
+	u := r.unusable
+	fmt.Printf("longest unusable key once all was well: %v of %v allowed (%s)\n",
+		u.Length.Round(time.Millisecond), server.Unusable, history.Owner(u.Tenant, u.Key))
+	if u.Length > server.Unusable {
+		return fmt.Errorf("a key stayed unusable: %w", errBroken)
+	}
+	return nil
+}
+
+func (r *run) printMissed(w io.Writer) {
+	r.torment.mu.Lock()
+	defer r.torment.mu.Unlock()
+	for _, kind := range slices.Sorted(maps.Keys(r.torment.missed)) {
+		m := r.torment.missed[plan.Kind(kind)]
+		_, _ = fmt.Fprintf(w, "%d times no %s: %v\n", m.count, kind, m.why)
+	}
+}
+
+// printAnswers counts the answers by what they say.
+func printAnswers(w io.Writer, run history.Run) {
+	counts := make(map[string]int)
+	for _, a := range run.Requests {
+		if a.Answered {
+			counts[fmt.Sprintf("%d %s", a.Status, a.Problem)]++
+		} else {
+			counts["none"]++
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		_, _ = fmt.Fprintf(w, "answer %-23s %d\n", what, counts[what])
+	}
+}
+
+// recheck judges a history that was written before.
+func recheck(name string) error {
+	run, err := history.Load(name)
+	if err != nil {
+		return err
+	}
+	printAnswers(os.Stdout, run)
+	return verdict(os.Stdout, run)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/crowd"
+	"github.com/pgidem/pgidem/torture/history"
+	"github.com/pgidem/pgidem/torture/ledger"
+	"github.com/pgidem/pgidem/torture/plan"
+	"github.com/pgidem/pgidem/torture/site"
+	"github.com/pgidem/pgidem/torture/wallclock"
+)
+
+// torture is the program from the build of the servers to the verdict. Its error
+// says that the run could not be done or that the verdict is bad.
+func torture(ctx context.Context, o options) (err error) {
+	fmt.Printf("seed %d   %s\n", o.seed, o.command())
+	defer fmt.Printf("seed %d   %s\n", o.seed, o.command())
+	folder, err := os.MkdirTemp("", "pgidem-torture-build-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	binary, err := wallclock.Build(ctx, folder)
+	if err != nil {
+		return err
+	}
+	ground, err := site.Open(ctx, site.Config{Mode: o.mode, Broken: o.broken, Servers: o.servers, Binary: binary})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ground.Close()) }()
+	r := newRun(o, ground)
+	if err := r.happen(ctx); err != nil {
+		return err
+	}
+	return r.judge()
+}
+
+// run is one run on a site that is set up.
+type run struct {
+	options  options
+	site     *site.Site
+	recorder *history.Recorder
+	crowd    *crowd.Crowd
+	torment  *torment
+
+	result   history.Run
+	unusable crowd.Unusable // in the quiet end
+	stacks   []string       // of what the servers left
+}
+
+func newRun(o options, s *site.Site) *run {
+	recorder := history.NewRecorder()
+	return &run{
+		options: o, site: s, recorder: recorder,
+		torment: &torment{site: s, now: recorder.Now},
+		crowd: crowd.New(crowd.Config{
+			Seed: o.seed, Mode: o.mode, Servers: o.servers, Parallel: o.clients, Recorder: recorder,
+			URL: func(number int) string { return s.Server(number).URL() },
+		}),
+	}
+}
+
+// quietTime bounds the quiet end.
+const quietTime = 10 * time.Minute
+
+func (r *run) happen(ctx context.Context) error {
+	if err := r.storm(ctx); err != nil {
+		return err
+	}
+	quiet := r.recorder.Now()
+	fmt.Printf("%6.1fs  all is well again; every key is asked for once more\n", quiet.Seconds())
+	ctx, cancel := context.WithTimeout(ctx, quietTime)
+	defer cancel()
+	r.unusable = r.crowd.AskAll(ctx)
+	r.crowd.Close()
+	r.result = history.Run{
+		Seed: r.options.seed, Mode: r.options.mode, Requests: r.recorder.Requests(), Opening: ledger.Opening,
+		Faults: r.torment.injected(), Quiet: quiet, Ended: r.recorder.Now(),
+	}
+	if err := r.stopServers(); err != nil {
+		return err
+	}
+	return r.readDatabase(ctx)
+}
+
+// storm lets clients and faults loose on the servers, and returns when both have
+// ended and what the faults have done is undone.
+func (r *run) storm(ctx context.Context) error {
+	o := r.options
+	raging, calm := context.WithCancel(ctx)
+	defer calm()
+	var clients sync.WaitGroup
+	clients.Go(func() { r.crowd.Storm(raging) })
+	clients.Go(func() { r.watch(raging) })
+	err := r.torment.inflict(ctx, plan.Faults(o.seed, o.mode, o.servers, o.duration))
+	if left := o.duration - r.recorder.Now(); err == nil && left > 0 {
+		select {
+		case <-time.After(left):
+		case <-ctx.Done():
+		}
+	}
+	calm()
+	clients.Wait()
+	return errors.Join(err, ctx.Err())
+}
+
+// watchEvery is how often one hears from a run.
+const watchEvery = 10 * time.Second
+
+func (r *run) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			fmt.Printf("%6.1fs  %d requests for %d keys, %d faults\n", r.recorder.Now().Seconds(),
+				r.crowd.Sent.Load(), len(r.crowd.Begun()), len(r.torment.injected()))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stopServers ends all servers in good order and hears what is left of them.
+func (r *run) stopServers() error {
+	var mu sync.Mutex
+	var failed error
+	var stopping sync.WaitGroup
+	for _, s := range r.site.Servers {
+		stopping.Go(func() {
+			last, err := s.Stop()
+			mu.Lock()
+			defer mu.Unlock()
+			failed = errors.Join(failed, err)
+			r.result.Leftovers.Goroutines += last.Goroutines
+			if last.Goroutines > 0 {
+				r.stacks = append(r.stacks, last.Stacks)
+			}
+		})
+	}
+	stopping.Wait()
+	return failed
+}
+
+func (r *run) readDatabase(ctx context.Context) error {
+	left, err := r.site.Leftovers(ctx)
+	if err != nil {
+		return err
+	}
+	left.Goroutines = r.result.Leftovers.Goroutines
+	r.result.Leftovers = left
+	conn, err := r.site.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if r.result.Rows, err = ledger.Rows(ctx, conn); err != nil {
+		return err
+	}
+	r.result.Balances, err = ledger.Balances(ctx, conn)
+	return err
+}
