@@ -61,7 +61,7 @@ func newRun(o options, s *site.Site) *run {
 		options: o, site: s, recorder: recorder,
 		torment: &torment{site: s, now: recorder.Now},
 		crowd: crowd.New(crowd.Config{
-			Seed: o.seed, Mode: o.mode, Servers: o.servers, Parallel: o.clients, Recorder: recorder,
+			Seed: o.seed, Servers: o.servers, Parallel: o.clients, Recorder: recorder,
 			URL: func(number int) string { return s.Server(number).URL() },
 		}),
 	}

@@ -65,7 +65,7 @@ func (c *Crowd) count(err error) {
 }
 
 func (c *Crowd) noteAnswer(o plan.Operation, a history.Request) {
-	if c.isFinal(a) {
+	if isFinal(a) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answered[o.Index] = true

@@ -18,7 +18,6 @@ import (
 // Config says who the clients are.
 type Config struct {
 	Seed     uint64
-	Mode     string
 	Servers  int
 	Parallel int // operations at any moment
 	// URL is where the server of that number, from 1, is now.
@@ -93,7 +92,7 @@ func (c *Crowd) send(ctx context.Context, o plan.Operation, n int, s plan.Sender
 		if i < len(s.Tries) {
 			try = s.Tries[i]
 		}
-		if a := c.ask(ctx, o, n, (s.First+i)%c.config.Servers+1, try); c.isFinal(a) {
+		if a := c.ask(ctx, o, n, (s.First+i)%c.config.Servers+1, try); isFinal(a) {
 			return
 		}
 		if s.GivesUp && i+1 >= len(s.Tries) {
@@ -115,12 +114,8 @@ func (c *Crowd) comeBack(ctx context.Context, o plan.Operation) {
 }
 
 // isFinal tells whether a client takes the answer as the last word.
-func (c *Crowd) isFinal(a history.Request) bool {
-	if !a.Answered || a.Problem != "" {
-		return false
-	}
-	busy := a.Status == http.StatusTooManyRequests && c.config.Mode == history.Transactional
-	return a.Status < 500 && !busy
+func isFinal(a history.Request) bool {
+	return a.Answered && a.Problem == "" && a.Status < 500 && a.Status != http.StatusTooManyRequests
 }
 
 // backoff grows with the tries, and is random so that duplicates do not come

@@ -70,7 +70,7 @@ func (c *Crowd) askUntilFinal(ctx context.Context, o plan.Operation) (unusable t
 			unusable = a.Ended - began
 		}
 		usable = usable || ran(a)
-		if c.isFinal(a) {
+		if isFinal(a) {
 			return unusable
 		}
 		rest(ctx, backoff(i))

@@ -24,27 +24,31 @@ const (
 		ORDER BY random() LIMIT 1`
 
 	victimPoll = 20 * time.Millisecond
+	// search bounds how long a victim is looked for.
+	search = 3 * time.Second
 )
 
 // terminateBackend prefers one that does something.
 func terminateBackend(ctx context.Context, s *site.Site, _ plan.Fault) (End, error) {
-	return nil, terminate(ctx, func() (bool, error) { return terminateIn(ctx, s, anyBackend) })
+	return nil, terminate(ctx, func(ctx context.Context) (bool, error) { return terminateIn(ctx, s, anyBackend) })
 }
 
 func terminateListener(ctx context.Context, s *site.Site, f plan.Fault) (End, error) {
 	if f.Redis {
-		return nil, terminate(ctx, func() (bool, error) { return killSubscribed(ctx, s) })
+		return nil, terminate(ctx, func(ctx context.Context) (bool, error) { return killSubscribed(ctx, s) })
 	}
-	return nil, terminate(ctx, func() (bool, error) { return terminateIn(ctx, s, aListener) })
+	return nil, terminate(ctx, func(ctx context.Context) (bool, error) { return terminateIn(ctx, s, aListener) })
 }
 
 // terminate tries until there is somebody to terminate: the database may be down
 // at the moment, and nobody may listen.
-func terminate(ctx context.Context, try func() (bool, error)) error {
+func terminate(ctx context.Context, try func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, search)
+	defer cancel()
 	tick := time.NewTicker(victimPoll)
 	defer tick.Stop()
 	for {
-		hit, err := try()
+		hit, err := try(ctx)
 		if hit {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/torture/history"
 )
 
@@ -43,6 +44,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return run.misbehave(ctx)
 	})
+	if errors.Is(err, errBusy) {
+		idem.SetDisposition(ctx, idem.Discard) // a lease would keep it, like every 4xx
+	}
 	run.answer(w, err)
 }
 

@@ -36,7 +36,7 @@ const (
 	RefuseAborted Act = "refuse-aborted"
 	// Fail books, and answers 500 in some of its runs.
 	Fail Act = "fail"
-	// Busy books, and answers 429, which is final under a lease only, in some of its runs.
+	// Busy books, and answers 429, which is not to be kept, in some of its runs.
 	Busy Act = "busy"
 	// Panic books, and panics in some of its runs.
 	Panic Act = "panic"

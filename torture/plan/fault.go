@@ -83,16 +83,28 @@ var habits = []habit{
 
 var redisHabit = habit{kind: RestartRedis, perMinute: 3, most: 500 * time.Millisecond, all: true}
 
+// Kinds are the kinds of faults that runs of the mode have.
+func Kinds(mode string) (kinds []Kind) {
+	for _, h := range habitsOf(mode) {
+		kinds = append(kinds, h.kind)
+	}
+	return kinds
+}
+
+func habitsOf(mode string) []habit {
+	if mode == history.Redis {
+		return append(slices.Clone(habits), redisHabit)
+	}
+	return habits
+}
+
 // Faults draws the schedule of a run, in the order of its times. Every kind
-// occurs, and no two faults that would undo each other overlap.
+// occurs in a run of a minute, and no two faults that would undo each other
+// overlap.
 func Faults(seed uint64, mode string, servers int, duration time.Duration) []Fault {
 	random := stream(seed, schedule)
-	kinds := habits
-	if mode == history.Redis {
-		kinds = append(slices.Clone(habits), redisHabit)
-	}
 	var faults []Fault
-	for _, h := range kinds {
+	for _, h := range habitsOf(mode) {
 		for range max(1, int(float64(h.perMinute)*duration.Minutes())) {
 			faults = append(faults, h.draw(random, mode, servers, duration))
 		}
@@ -111,8 +123,8 @@ func (h habit) draw(random *rand.Rand, mode string, servers int, duration time.D
 	if !h.all {
 		f.Server = random.IntN(servers) + 1
 	}
-	if mode == history.Redis && (h.link || h.kind == TerminateListener) {
-		f.Redis = random.IntN(3) > 0
+	if mode == history.Redis {
+		f.Redis = h.kind == TerminateListener || h.link && random.IntN(3) > 0
 	}
 	return f
 }

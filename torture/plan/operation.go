@@ -81,6 +81,8 @@ func NewOperation(seed uint64, index, servers int) Operation {
 	}
 	if o.Payment.Act == ledger.Skew || random.IntN(8) == 0 {
 		o.Level = Levels[1+random.IntN(len(Levels)-1)]
+		// Who is long at it there is hardly ever the one to win.
+		o.Payment.Hold = min(o.Payment.Hold, shortHold)
 	}
 	for range drawCrowd(random) {
 		o.Senders = append(o.Senders, drawSender(random, o.Payment.Hold, servers))

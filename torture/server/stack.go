@@ -127,13 +127,6 @@ func tenant(r *http.Request) (string, error) {
 	return strings.TrimSpace(r.Header.Get(ledger.TenantHeader)), nil
 }
 
-func (k *stack) inOwnTx(level plan.Level) ledger.InTx {
-	options := pgx.TxOptions{IsoLevel: isolation[level]}
-	return func(ctx context.Context, fn func(pgx.Tx) error) error {
-		return pgx.BeginTxFunc(ctx, k.pool, options, fn)
-	}
-}
-
 // close closes what was opened, the last first.
 func (k *stack) close() {
 	for i := len(k.closes) - 1; i >= 0; i-- {
