@@ -28,11 +28,12 @@ import (
 	"syscall"
 
 	"github.com/pgidem/pgidem/torture/server"
+	"github.com/pgidem/pgidem/torture/site"
 )
 
 func main() {
 	err := start()
-	if err != nil && !errors.Is(err, errSaid) {
+	if err != nil && !errors.Is(err, site.ErrSaid) {
 		fmt.Fprintln(os.Stderr, "torture:", err)
 	}
 	if err != nil {
@@ -51,10 +52,33 @@ func start() error {
 	if o.recheck != "" {
 		return recheck(o.recheck)
 	}
-	if apart, err := inOwnNamespace(o); apart {
+	// The seed is drawn already.
+	if apart, err := site.RunApart(fmt.Sprint("-seed=", o.seed)); apart {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return torture(ctx, o)
+	return tortureAll(ctx, o)
+}
+
+func tortureAll(ctx context.Context, o options) error {
+	runs, err := o.runs()
+	if err != nil {
+		return err
+	}
+	for _, one := range runs {
+		err := torture(ctx, one)
+		switch {
+		case !o.expected && err != nil:
+			return err
+		case !o.expected:
+		case err == nil:
+			return fmt.Errorf("%s: nothing wrong was found", one.broken)
+		case !errors.Is(err, errBroken):
+			return err
+		default:
+			fmt.Printf("found out: %s\n\n", one.broken)
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgidem/pgidem/torture/broken"
@@ -14,7 +15,8 @@ type options struct {
 	seed     uint64
 	duration time.Duration
 	mode     string
-	broken   string
+	broken   string // empty: no store is broken
+	expected bool   // that the verdict is bad
 	servers  int
 	clients  int
 	history  string
@@ -28,19 +30,14 @@ func readOptions() (options, error) {
 	flag.Uint64Var(&o.seed, "seed", 0, "draws operations and faults; 0: one from the clock")
 	flag.DurationVar(&o.duration, "duration", time.Minute, "how long the faults go on")
 	flag.StringVar(&o.mode, "mode", history.Transactional, "the store: transactional, leased or redis")
-	flag.StringVar(&o.broken, "broken", "", "a deliberately broken store to use instead; the run must then fail")
+	flag.StringVar(&o.broken, "broken", "", "a deliberately broken store to use instead, or all in turn: "+strings.Join(broken.Names(), ", "))
+	flag.BoolVar(&o.expected, "expect-broken", false, "fail if a run does not find that the promise is broken")
 	flag.IntVar(&o.servers, "servers", 3, "server processes")
 	flag.IntVar(&o.clients, "clients", 24, "operations at any moment, each with a client or several")
 	flag.StringVar(&o.history, "history", "", "file to write the history to, as gzipped JSON lines")
 	flag.StringVar(&o.recheck, "check", "", "file with a history to judge; nothing is run")
 	flag.Parse()
-	var err error
-	if o.broken != "" {
-		o.mode, err = broken.Mode(o.broken)
-	}
 	switch {
-	case err != nil:
-		return o, err
 	case flag.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q", flag.Arg(0))
 	case !slices.Contains(modes, o.mode):
@@ -52,6 +49,29 @@ func readOptions() (options, error) {
 		o.seed = uint64(time.Now().UnixNano()) % 1_000_000_000 //nolint:gosec // short enough to be typed
 	}
 	return o, nil
+}
+
+// all stands for all broken stores.
+const all = "all"
+
+// runs are the runs that the options ask for.
+func (o options) runs() ([]options, error) {
+	names := []string{o.broken}
+	if o.broken == all {
+		names = broken.Names()
+	}
+	var runs []options
+	for _, name := range names {
+		one := o
+		if one.broken = name; name != "" {
+			var err error
+			if one.mode, err = broken.Mode(name); err != nil {
+				return nil, err
+			}
+		}
+		runs = append(runs, one)
+	}
+	return runs, nil
 }
 
 // command is how to draw the same plan again.

@@ -24,6 +24,7 @@ type torment struct {
 	faults []history.Fault
 	missed map[plan.Kind]missed
 	failed error
+	claims map[string]*sync.Mutex
 }
 
 // missed is how often a kind could not be injected, and why the last time.
@@ -70,6 +71,9 @@ func (t *torment) wait(ctx context.Context, at time.Duration) bool {
 }
 
 func (t *torment) inflictOne(ctx context.Context, f plan.Fault) error {
+	claim := t.claim(f)
+	claim.Lock()
+	defer claim.Unlock()
 	began := t.now()
 	end, err := inject.Begin(ctx, t.site, f)
 	if err != nil {
@@ -84,6 +88,24 @@ func (t *torment) inflictOne(ctx context.Context, f plan.Fault) error {
 	defer t.mu.Unlock()
 	t.faults = append(t.faults, history.Fault{Kind: string(f.Kind), Server: f.Server, At: began, Lasted: t.now() - began})
 	return nil
+}
+
+// claim is held by a fault from its beginning to its end. The schedule keeps
+// them apart, but to take one back can take longer than it thinks.
+func (t *torment) claim(f plan.Fault) *sync.Mutex {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.claims == nil {
+		t.claims = make(map[string]*sync.Mutex)
+	}
+	name := f.Claim()
+	if name == "" {
+		return new(sync.Mutex)
+	}
+	if t.claims[name] == nil {
+		t.claims[name] = new(sync.Mutex)
+	}
+	return t.claims[name]
 }
 
 func (t *torment) miss(kind plan.Kind, why error) {

@@ -2,36 +2,19 @@ package inject
 
 import (
 	"context"
-	"time"
 
 	"github.com/pgidem/pgidem/torture/plan"
 	"github.com/pgidem/pgidem/torture/site"
 )
 
+// kill is taken back as a supervisor would do it: the next process may meet a
+// fault that does not let it begin.
 func kill(_ context.Context, s *site.Site, f plan.Fault) (End, error) {
 	server := s.Server(f.Server)
-	return func(ctx context.Context) error { return startAgain(ctx, server) }, server.Kill()
+	return func(ctx context.Context) error {
+		return patiently(ctx, func() error { return server.Start(ctx) })
+	}, server.Kill()
 }
-
-// startAgain starts a server until it runs, as a supervisor would: it may meet
-// another fault that does not let it begin.
-func startAgain(ctx context.Context, server *site.Server) error {
-	tick := time.NewTicker(restartEvery)
-	defer tick.Stop()
-	for {
-		err := server.Start(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-const restartEvery = 200 * time.Millisecond
 
 func freeze(_ context.Context, s *site.Site, f plan.Fault) (End, error) {
 	server := s.Server(f.Server)

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,21 +18,24 @@ import (
 func readOnly(ctx context.Context, s *site.Site, _ plan.Fault) (End, error) {
 	const rights = "INSERT, UPDATE, DELETE ON " + ledger.Tables
 	return func(ctx context.Context) error {
-		return patiently(ctx, s, "GRANT "+rights+" TO "+ledger.Role)
-	}, patiently(ctx, s, "REVOKE "+rights+" FROM "+ledger.Role)
+		return patiently(ctx, func() error { return execute(ctx, s, "GRANT "+rights+" TO "+ledger.Role) })
+	}, patiently(ctx, func() error { return execute(ctx, s, "REVOKE "+rights+" FROM "+ledger.Role) })
 }
 
 // lockTable keeps everybody off the records, as a migration may do.
-func lockTable(ctx context.Context, s *site.Site, _ plan.Fault) (End, error) {
-	conn, err := s.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE pgidem_records", pgx.QueryExecModeSimpleProtocol); err != nil {
-		_ = conn.Close(ctx)
-		return nil, err
-	}
-	return conn.Close, nil
+func lockTable(ctx context.Context, s *site.Site, _ plan.Fault) (end End, err error) {
+	err = patiently(ctx, func() error {
+		conn, err := s.Connect(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE pgidem_records", pgx.QueryExecModeSimpleProtocol); err != nil {
+			return errors.Join(err, conn.Close(ctx))
+		}
+		end = conn.Close
+		return nil
+	})
+	return end, err
 }
 
 func fillDisk(_ context.Context, s *site.Site, _ plan.Fault) (End, error) {
@@ -41,13 +45,13 @@ func fillDisk(_ context.Context, s *site.Site, _ plan.Fault) (End, error) {
 	return func(context.Context) error { return s.Disk.Empty() }, s.Disk.Fill()
 }
 
-// patiently executes a statement. It meets other faults, as a deadlock with
-// those whose tables it changes, and tries again.
-func patiently(ctx context.Context, s *site.Site, sql string) error {
+// patiently tries until it works: other faults are about, and the database may
+// be down or still recovering.
+func patiently(ctx context.Context, try func() error) error {
 	tick := time.NewTicker(victimPoll)
 	defer tick.Stop()
 	for {
-		err := execute(ctx, s, sql)
+		err := try()
 		if err == nil {
 			return nil
 		}

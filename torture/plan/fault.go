@@ -139,7 +139,7 @@ func apart(faults []Fault, duration time.Duration) []Fault {
 	free := make(map[string]time.Duration)
 	kept := faults[:0]
 	for _, f := range faults {
-		if claim := f.claim(); claim != "" {
+		if claim := f.Claim(); claim != "" {
 			f.At = max(f.At, free[claim])
 			free[claim] = f.At + f.Lasts + breather
 		}
@@ -155,8 +155,9 @@ func apart(faults []Fault, duration time.Duration) []Fault {
 // must be up again before it can be killed again.
 const breather = time.Second
 
-// claim names what a fault has for itself while it lasts.
-func (f Fault) claim() string {
+// Claim names what a fault has for itself while it lasts: no two faults with one
+// claim must be in force at once. Empty: it does not mind others.
+func (f Fault) Claim() string {
 	switch f.Kind {
 	case Kill, Freeze, ClockJump:
 		return fmt.Sprint("process ", f.Server)

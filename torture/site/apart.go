@@ -1,8 +1,7 @@
-package main
+package site
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,16 +12,17 @@ import (
 // apartVariable marks the process that is in a namespace of its own.
 const apartVariable = "TORTURE_APART"
 
-// inOwnNamespace runs the program once more where nobody else sees what it
-// mounts, and where that is gone when the program is, however it ends. apart is
-// whether it did so. Only root can, and only root can mount.
-func inOwnNamespace(o options) (apart bool, err error) {
+// ErrSaid: the program that ran apart has failed and said why.
+var ErrSaid = errors.New("site: the program failed")
+
+// RunApart runs the program once more, with more arguments, where nobody else
+// sees what it mounts, and where that is gone when the program is, however it
+// ends. apart tells whether it did so: only root can, and only root can mount.
+func RunApart(arguments ...string) (apart bool, err error) {
 	if os.Geteuid() != 0 || os.Getenv(apartVariable) != "" {
 		return false, nil
 	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	// The seed is drawn already.
-	cmd.Args = append(cmd.Args, fmt.Sprint("-seed=", o.seed))
+	cmd := exec.Command("/proc/self/exe", append(os.Args[1:], arguments...)...)
 	cmd.Env = append(os.Environ(), apartVariable+"=yes")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
@@ -35,9 +35,6 @@ func inOwnNamespace(o options) (apart bool, err error) {
 	return true, waitWith(cmd)
 }
 
-// errSaid: the child has failed and said why.
-var errSaid = errors.New("the child has failed")
-
 // waitWith waits for the child, and hands on to it what is meant for both.
 func waitWith(cmd *exec.Cmd) error {
 	signals := make(chan os.Signal, 1)
@@ -49,7 +46,7 @@ func waitWith(cmd *exec.Cmd) error {
 		select {
 		case err := <-ended:
 			if err != nil {
-				return errSaid
+				return ErrSaid
 			}
 			return nil
 		case s := <-signals:
