@@ -43,13 +43,37 @@ func (r *run) judge() error {
 
 func verdict(w io.Writer, run history.Run) error {
 	v := check.Check(run, limits())
-	if err := check.Print(w, run, v); err != nil {
-		return err
+	shown := v
+	shown.Violations = v.Violations[:min(len(v.Violations), maxShown)]
+	err := errors.Join(check.Print(w, run, shown), summarize(w, v, len(shown.Violations)))
+	if err == nil && !v.OK() {
+		err = errBroken
 	}
-	if !v.OK() {
-		return errBroken
+	return err
+}
+
+// maxShown is how many violations are printed with all that belongs to them. A
+// store that is broken breaks more than anybody reads.
+const maxShown = 10
+
+// summarize prints the lines that a run is made for.
+func summarize(w io.Writer, v check.Verdict, shown int) error {
+	counts := make(map[check.Rule]int)
+	for _, f := range v.Violations {
+		counts[f.Rule]++
 	}
-	return nil
+	text := fmt.Sprintf("duplicates %d, lost %d, wrong bytes %d",
+		counts[check.DuplicateRow]+counts[check.RanTwice],
+		counts[check.LostKey]+counts[check.MissingRow],
+		counts[check.DifferentAnswers]+counts[check.ForeignAnswer]+counts[check.WrongRow])
+	for _, rule := range slices.Sorted(maps.Keys(counts)) {
+		text += fmt.Sprintf(", %s %d", rule, counts[rule])
+	}
+	if more := len(v.Violations) - shown; more > 0 {
+		text += fmt.Sprintf(" (%d of them not shown)", more)
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
 }
 
 // judgeQuiet judges how fast keys came back when nothing disturbed them.
