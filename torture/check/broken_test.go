@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgidem/pgidem/torture/check"
@@ -79,6 +80,14 @@ var everywhere = []breakage{
 			other := *r
 			other.Header = r.Header.Clone()
 			other.Header.Del("Location")
+			run.Requests = append(run.Requests, other)
+		})
+	}},
+	{"ReplayOfAnotherHeader", check.DifferentAnswers, func(run *history.Run) bool {
+		return onRequest(run, isReplay, func(r *history.Request) {
+			other := *r
+			other.Header = r.Header.Clone()
+			other.Header.Set("Location", strings.Replace(r.Header.Get("Location"), "k", "K", 1))
 			run.Requests = append(run.Requests, other)
 		})
 	}},
@@ -168,6 +177,13 @@ var inTransactions = []breakage{
 	}},
 	{"InFlightAfterItsAnswer", check.NotLinearizable, func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { addLater(run, *r, 409, "in-flight") })
+	}},
+	{"AnswerOfItsOwnAfterAReplay", check.NotLinearizable, func(run *history.Run) bool {
+		return onRequest(run, isReplay, func(r *history.Request) {
+			fresh := *r
+			fresh.Sent, fresh.Ended, fresh.Replayed = r.Ended+1, r.Ended+2, false
+			run.Requests = append(run.Requests, fresh)
+		})
 	}},
 	{"LeaseLost", check.UnexpectedAnswer, func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { problem(r, 503, "lease-lost") })

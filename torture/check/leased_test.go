@@ -42,9 +42,10 @@ func pay(r *history.Request, row int64) {
 func TestSecondRunUnderALeaseNeedsAFaultThere(t *testing.T) {
 	t.Parallel()
 	kill := history.Fault{Kind: "kill", Server: 1, At: 1500 * time.Millisecond}
-	elsewhere, long, late := kill, kill, kill
+	elsewhere, long, late, early := kill, kill, kill, kill
 	elsewhere.Server = 3
 	long.At, long.Lasted = 0, 10*time.Second
+	early.At = -5 * time.Second
 	late.At = 7500 * time.Millisecond
 	for name, c := range map[string]struct {
 		run      history.Run
@@ -57,6 +58,7 @@ func TestSecondRunUnderALeaseNeedsAFaultThere(t *testing.T) {
 		"NoFault":          {twoRuns(history.Leased), false, check.DuplicateRow},
 		"FaultElsewhere":   {twoRuns(history.Leased, elsewhere), false, check.DuplicateRow},
 		"FaultAfterwards":  {twoRuns(history.Leased, late), false, check.DuplicateRow},
+		"FaultLongBefore":  {twoRuns(history.Leased, early), false, check.DuplicateRow},
 		"InATransaction":   {twoRuns(history.Transactional, kill), false, check.DuplicateRow},
 		"AnsweredByItself": {answeredBy(twoRuns(history.Leased), 1, false), false, check.RanTwice},
 		"OtherReplay":      {answeredBy(twoRuns(history.Leased, kill), 1, true), false, check.DifferentAnswers},
