@@ -91,7 +91,7 @@ func (r *run) printMissed(w io.Writer) {
 	r.torment.mu.Lock()
 	defer r.torment.mu.Unlock()
 	for _, kind := range slices.Sorted(maps.Keys(r.torment.missed)) {
-		m := r.torment.missed[plan.Kind(kind)]
+		m := r.torment.missed[kind]
 		_, _ = fmt.Fprintf(w, "%d times no %s: %v\n", m.count, kind, m.why)
 	}
 }

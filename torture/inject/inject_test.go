@@ -96,8 +96,11 @@ func TestFullDiskTakesNoMoreRows(t *testing.T) {
 func TestCutAndTerminateEndSessions(t *testing.T) {
 	const sessions = "SELECT array_agg(pid) FROM pg_stat_activity WHERE usename = $1"
 	for _, f := range []plan.Fault{
-		{Kind: plan.Cut, Server: 1}, {Kind: plan.Cut, Server: 1, Harsh: true}, {Kind: plan.TerminateBackend},
-		{Kind: plan.CutInside, Server: 1, Size: 5}, {Kind: plan.CutInside, Server: 1, Size: 5, Harsh: true},
+		{Kind: plan.Cut, Server: 1},
+		{Kind: plan.Cut, Server: 1, Harsh: true},
+		{Kind: plan.TerminateBackend},
+		{Kind: plan.CutInside, Server: 1, Size: 5},
+		{Kind: plan.CutInside, Server: 1, Size: 5, Harsh: true},
 	} {
 		t.Run(string(f.Kind), func(t *testing.T) {
 			eventually(t, "the site works", func() bool { return works(t, withPostgres, 1) })

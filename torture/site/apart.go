@@ -30,7 +30,7 @@ func RunApart(arguments ...string) (apart bool, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return false, nil //nolint:nilerr // then it runs here, and cannot mount
+		return false, nil // it runs here, then, and cannot mount
 	}
 	return true, waitWith(cmd)
 }

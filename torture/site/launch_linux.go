@@ -1,7 +1,10 @@
 package site
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
+	"io"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -39,4 +42,18 @@ func launch(cmd *exec.Cmd) (first <-chan []byte, ended chan ending, err error) {
 		ended <- ending{farewell: last, err: err}
 	}()
 	return lines, ended, <-started
+}
+
+// read hands on the first line that a process says, and returns its last.
+func read(stdout io.Reader, first chan<- []byte) (last []byte) {
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 8<<20) // a farewell with all stacks is one line
+	for n := 0; lines.Scan(); n++ {
+		last = bytes.Clone(lines.Bytes())
+		if n == 0 {
+			first <- last
+		}
+	}
+	close(first)
+	return last
 }

@@ -1,14 +1,10 @@
 package site
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -131,20 +127,6 @@ func awaitReady(ctx context.Context, first <-chan []byte) (ready server.Ready, e
 	}
 }
 
-// read hands on the first line that a process says, and returns its last.
-func read(stdout io.Reader, first chan<- []byte) (last []byte) {
-	lines := bufio.NewScanner(stdout)
-	lines.Buffer(nil, 8<<20) // a farewell with all stacks is one line
-	for n := 0; lines.Scan(); n++ {
-		last = bytes.Clone(lines.Bytes())
-		if n == 0 {
-			first <- last
-		}
-	}
-	close(first)
-	return last
-}
-
 func (v *Server) signal(signal syscall.Signal) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -197,42 +179,6 @@ func (v *Server) Stop() (server.Farewell, error) {
 		return last, fmt.Errorf("server %d did not end well: %w", v.Number, end.err)
 	}
 	return last, json.Unmarshal(end.farewell, &last)
-}
-
-// SetClock sets the process's wall clock so many seconds ahead of the machine's.
-func (v *Server) SetClock(ctx context.Context, ahead int) error {
-	_, err := v.admin(ctx, http.MethodPut, fmt.Sprintf("/clock?ahead=%d", ahead))
-	return err
-}
-
-// Clock tells the process's wall clock, in Unix seconds.
-func (v *Server) Clock(ctx context.Context) (seconds int64, err error) {
-	text, err := v.admin(ctx, http.MethodGet, "/clock")
-	if err != nil {
-		return 0, err
-	}
-	return seconds, json.Unmarshal(text, &seconds)
-}
-
-func (v *Server) admin(ctx context.Context, method, path string) ([]byte, error) {
-	v.mu.Lock()
-	target := v.ready.Admin + path
-	v.mu.Unlock()
-	request, err := http.NewRequestWithContext(ctx, method, target, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("server %d: %s", v.Number, text)
-	}
-	return text, err
 }
 
 // Links are the proxies that the server works through.
