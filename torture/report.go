@@ -11,7 +11,6 @@ import (
 
 	"github.com/pgidem/pgidem/torture/check"
 	"github.com/pgidem/pgidem/torture/history"
-	"github.com/pgidem/pgidem/torture/plan"
 	"github.com/pgidem/pgidem/torture/server"
 )
 
