@@ -71,9 +71,11 @@ func (t *torment) wait(ctx context.Context, at time.Duration) bool {
 }
 
 func (t *torment) inflictOne(ctx context.Context, f plan.Fault) error {
-	claim := t.claim(f)
-	claim.Lock()
-	defer claim.Unlock()
+	for _, name := range f.Claims() {
+		claim := t.claim(name)
+		claim.Lock()
+		defer claim.Unlock()
+	}
 	began := t.now()
 	end, err := inject.Begin(ctx, t.site, f)
 	if err != nil {
@@ -92,15 +94,11 @@ func (t *torment) inflictOne(ctx context.Context, f plan.Fault) error {
 
 // claim is held by a fault from its beginning to its end. The schedule keeps
 // them apart, but to take one back can take longer than it thinks.
-func (t *torment) claim(f plan.Fault) *sync.Mutex {
+func (t *torment) claim(name string) *sync.Mutex {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.claims == nil {
 		t.claims = make(map[string]*sync.Mutex)
-	}
-	name := f.Claim()
-	if name == "" {
-		return new(sync.Mutex)
 	}
 	if t.claims[name] == nil {
 		t.claims[name] = new(sync.Mutex)

@@ -27,6 +27,7 @@ type fault func(context.Context, *site.Site, plan.Fault) (End, error)
 var faults = map[plan.Kind]fault{
 	plan.Kill:              kill,
 	plan.Freeze:            freeze,
+	plan.LoseHost:          loseHost,
 	plan.ClockJump:         jumpClock,
 	plan.TerminateBackend:  terminateBackend,
 	plan.TerminateListener: terminateListener,

@@ -22,6 +22,7 @@ import (
 func TestFaultKeepsPaymentsFromBeingMade(t *testing.T) {
 	for _, f := range []plan.Fault{
 		{Kind: plan.Kill, Server: 1},
+		{Kind: plan.LoseHost, Server: 1},
 		{Kind: plan.Freeze, Server: 1},
 		{Kind: plan.SilenceToServer, Server: 1},
 		{Kind: plan.SilenceToClient, Server: 1},
@@ -160,6 +161,21 @@ func TestTerminateListenerHitsWhoIsSubscribed(t *testing.T) {
 	if now := subscribed(); slices.ContainsFunc(before, func(id string) bool { return slices.Contains(now, id) }) {
 		t.Errorf("still subscribed: %v of %v", now, before)
 	}
+}
+
+// Nothing but the database's own patience ends what a lost host has begun.
+func TestLostHostLeavesItsSessionsOpen(t *testing.T) {
+	const holding = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted"
+	slow := ledger.Payment{Account: 3, Amount: 1, Act: ledger.Pay, Hold: 2 * time.Second}
+	go payAs(t, withPostgres, 1, "lost", slow, bound)
+	eventually(t, "the key is in flight", func() bool { return query[int](t, withPostgres, holding) > 0 })
+	end := inflict(t, withPostgres, plan.Fault{Kind: plan.LoseHost, Server: 1})
+	if query[int](t, withPostgres, holding) == 0 {
+		t.Error("the database has heard of the end")
+	}
+	eventually(t, "the key is free", func() bool { return query[int](t, withPostgres, holding) == 0 })
+	end()
+	eventually(t, "payments are made again", func() bool { return works(t, withPostgres, 1) })
 }
 
 func TestClockJumpSetsOneClock(t *testing.T) {

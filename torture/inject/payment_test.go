@@ -36,12 +36,13 @@ func payAs(t *testing.T, s *site.Site, number int, key string, p ledger.Payment,
 	defer cancel()
 	body, err := json.Marshal(p)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	target := s.Server(number).URL() + server.Path(plan.ReadCommitted)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0
 	}
 	request.Close, request.GetBody = true, nil
 	request.Header.Set("Idempotency-Key", key)

@@ -3,6 +3,7 @@ package inject
 import (
 	"context"
 
+	"github.com/pgidem/pgidem/torture/netfault"
 	"github.com/pgidem/pgidem/torture/plan"
 	"github.com/pgidem/pgidem/torture/site"
 )
@@ -14,6 +15,23 @@ func kill(_ context.Context, s *site.Site, f plan.Fault) (End, error) {
 	return func(ctx context.Context) error {
 		return patiently(ctx, func() error { return server.Start(ctx) })
 	}, server.Kill()
+}
+
+// loseHost lets the server vanish: its sessions stay open, and nobody tells the
+// database that there is no one behind them.
+func loseHost(ctx context.Context, s *site.Site, f plan.Fault) (End, error) {
+	server := s.Server(f.Server)
+	for _, link := range server.Links() {
+		link.Silence(netfault.ToServer)
+		link.Silence(netfault.ToClient)
+	}
+	start, err := kill(ctx, s, f)
+	return func(ctx context.Context) error {
+		for _, link := range server.Links() {
+			link.Heal(true)
+		}
+		return start(ctx)
+	}, err
 }
 
 func freeze(_ context.Context, s *site.Site, f plan.Fault) (End, error) {

@@ -27,7 +27,7 @@ type Handler struct {
 }
 
 // maxPadding bounds how much an answer is longer than it need be.
-const maxPadding = 3000
+const maxPadding = 1200
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	payment, err := readPayment(r.Body)

@@ -17,6 +17,7 @@ type Kind string
 const (
 	Kill              Kind = "kill"               // SIGKILL to a server, started again later
 	Freeze            Kind = "freeze"             // SIGSTOP to a server, SIGCONT later
+	LoseHost          Kind = "lose-host"          // a server is gone and its network with it: nobody hears of its end
 	ClockJump         Kind = "clock-jump"         // a server's wall clock is set
 	TerminateBackend  Kind = "terminate-backend"  // pg_terminate_backend of one of the servers'
 	TerminateListener Kind = "terminate-listener" // the same, of one that listens; in Redis, of one that is subscribed
@@ -65,6 +66,7 @@ type habit struct {
 var habits = []habit{
 	{kind: Kill, perMinute: 8, most: 1500 * time.Millisecond},
 	{kind: Freeze, perMinute: 6, least: 50 * time.Millisecond, most: 5 * time.Second},
+	{kind: LoseHost, perMinute: 3, least: 500 * time.Millisecond, most: 6 * time.Second},
 	{kind: ClockJump, perMinute: 8, least: 500 * time.Millisecond, most: 5 * time.Second, size: [2]int{-7 * 86400, 7 * 86400}},
 	{kind: TerminateBackend, perMinute: 40, all: true},
 	{kind: TerminateListener, perMinute: 10, all: true},
@@ -139,8 +141,10 @@ func apart(faults []Fault, duration time.Duration) []Fault {
 	free := make(map[string]time.Duration)
 	kept := faults[:0]
 	for _, f := range faults {
-		if claim := f.Claim(); claim != "" {
+		for _, claim := range f.Claims() {
 			f.At = max(f.At, free[claim])
+		}
+		for _, claim := range f.Claims() {
 			free[claim] = f.At + f.Lasts + breather
 		}
 		if f.At < duration {
@@ -155,18 +159,25 @@ func apart(faults []Fault, duration time.Duration) []Fault {
 // must be up again before it can be killed again.
 const breather = time.Second
 
-// Claim names what a fault has for itself while it lasts: no two faults with one
-// claim must be in force at once. Empty: it does not mind others.
-func (f Fault) Claim() string {
+// Claims name what a fault has for itself while it lasts, in the order in which
+// it takes them: no two faults with one claim must be in force at once.
+func (f Fault) Claims() []string {
+	process := fmt.Sprint("process ", f.Server)
+	links := []string{fmt.Sprint("link ", f.Server, " to postgres"), fmt.Sprint("link ", f.Server, " to redis")}
 	switch f.Kind {
 	case Kill, Freeze, ClockJump:
-		return fmt.Sprint("process ", f.Server)
+		return []string{process}
+	case LoseHost:
+		return append(links, process)
 	case RestartPostgres, ReadOnly, FullDisk, LockTable:
-		return "postgres"
+		return []string{"postgres"}
 	case RestartRedis:
-		return "redis"
+		return []string{"redis"}
 	case TerminateBackend, TerminateListener, Cut:
-		return ""
+		return nil
 	}
-	return fmt.Sprint("link ", f.Server, f.Redis)
+	if f.Redis {
+		return links[1:]
+	}
+	return links[:1]
 }

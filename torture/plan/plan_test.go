@@ -53,8 +53,8 @@ func TestMinuteHasEveryKindOfFault(t *testing.T) {
 func TestFaultsDoNotUndoEachOther(t *testing.T) {
 	t.Parallel()
 	groups := map[string][]plan.Kind{
-		"process":  {plan.Kill, plan.Freeze, plan.ClockJump},
-		"link":     {plan.CutInside, plan.SilenceToServer, plan.SilenceToClient, plan.Delay, plan.Slow, plan.Refuse},
+		"process":  {plan.Kill, plan.Freeze, plan.ClockJump, plan.LoseHost},
+		"link":     {plan.CutInside, plan.SilenceToServer, plan.SilenceToClient, plan.Delay, plan.Slow, plan.Refuse, plan.LoseHost},
 		"database": {plan.RestartPostgres, plan.ReadOnly, plan.FullDisk, plan.LockTable},
 	}
 	for seed := range uint64(50) {
