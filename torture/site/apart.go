@@ -23,6 +23,7 @@ func RunApart(arguments ...string) (apart bool, err error) {
 		return false, nil
 	}
 	cmd := exec.Command("/proc/self/exe", append(os.Args[1:], arguments...)...)
+	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), apartVariable+"=yes")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}

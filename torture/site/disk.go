@@ -21,13 +21,12 @@ const diskBytes = 512 << 20
 // newDisk mounts a file system and makes a tablespace of it. To mount one needs
 // the rights of root.
 func (s *Site) newDisk(ctx context.Context, conn *pgx.Conn) (*Disk, error) {
-	path := filepath.Join(s.folder, "disk")
+	path := filepath.Join(s.folder.Path(), "disk")
 	owner, err := serverUser(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	// The server's user must be able to walk there.
-	if err := errors.Join(os.Chmod(s.folder, 0o711), os.Mkdir(path, 0o700)); err != nil { //nolint:gosec // no file in it is secret
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return nil, err
 	}
 	options := fmt.Sprintf("size=%d,mode=0700,uid=%d,gid=%d", diskBytes, owner.Uid, owner.Gid)
@@ -66,7 +65,12 @@ func serverUser(ctx context.Context, conn *pgx.Conn) (*syscall.Stat_t, error) {
 func (d *Disk) filler() string { return filepath.Join(d.path, "filler") }
 
 // Fill leaves no room on the disk.
-func (d *Disk) Fill() error {
+func (d *Disk) Fill() (err error) {
+	defer func() {
+		if err != nil {
+			_ = d.Empty()
+		}
+	}()
 	file, err := os.Create(d.filler())
 	if err != nil {
 		return err

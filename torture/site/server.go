@@ -52,7 +52,7 @@ const (
 
 func (s *Site) newServer(number int, c Config) (*Server, error) {
 	settings := server.Settings{Number: number, Mode: c.Mode, Broken: c.Broken}
-	v := &Server{Number: number, binary: c.Binary, folder: s.folder}
+	v := &Server{Number: number, binary: c.Binary, folder: s.folder.Path()}
 	address, err := url.Parse(s.Postgres.URL())
 	if err != nil {
 		return nil, err

@@ -9,11 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgidem/pgidem/internal/localproc"
 	"github.com/pgidem/pgidem/internal/pgserver"
 	"github.com/pgidem/pgidem/internal/redisserver"
 	"github.com/pgidem/pgidem/migrations"
@@ -41,7 +40,7 @@ type Site struct {
 	Disk   *Disk
 	NoDisk error
 
-	folder string
+	folder *localproc.Folder // one that the database server's user can reach
 }
 
 const database = "torture"
@@ -56,7 +55,7 @@ func Open(ctx context.Context, c Config) (*Site, error) {
 }
 
 func (s *Site) open(ctx context.Context, c Config) (err error) {
-	if s.folder, err = os.MkdirTemp("", "pgidem-torture-"); err != nil {
+	if s.folder, err = localproc.NewFolder("pgidem-torture-site-", true); err != nil {
 		return err
 	}
 	settings := []string{"deadlock_timeout=100ms"}
@@ -146,8 +145,8 @@ func (s *Site) Close() (err error) {
 	if s.Disk != nil {
 		err = errors.Join(err, s.Disk.close())
 	}
-	return errors.Join(err, os.RemoveAll(s.folder))
+	if s.folder != nil {
+		err = errors.Join(err, s.folder.Remove())
+	}
+	return err
 }
-
-// Logs are the files of what the servers have said on standard error.
-func (s *Site) Logs() ([]string, error) { return filepath.Glob(filepath.Join(s.folder, "*.log")) }
