@@ -15,7 +15,7 @@ func farewell() Farewell {
 		return Farewell{}
 	}
 	text := err.Error()
-	return Farewell{Goroutines: max(1, strings.Count(text, "[Goroutine ")), Stacks: text + stacks()}
+	return Farewell{Goroutines: max(1, strings.Count(text, " in state ")), Stacks: text + stacks()}
 }
 
 func stacks() string {

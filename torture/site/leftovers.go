@@ -14,12 +14,9 @@ import (
 
 const role = ledger.Role
 
-// settle is how long what is closed may take to be gone on the other side.
-const settle = 10 * time.Second
-
 // Leftovers counts what the servers, which have ended, have left in the database
-// and in Redis.
-func (s *Site) Leftovers(ctx context.Context) (history.Leftovers, error) {
+// and in Redis. What is closed may take so long to be gone on the other side.
+func (s *Site) Leftovers(ctx context.Context, settle time.Duration) (history.Leftovers, error) {
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return history.Leftovers{}, err
