@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
+	"github.com/pgidem/pgidem/internal/localproc"
 	"github.com/pgidem/pgidem/torture/crowd"
 	"github.com/pgidem/pgidem/torture/history"
 	"github.com/pgidem/pgidem/torture/ledger"
-	"github.com/pgidem/pgidem/torture/plan"
 	"github.com/pgidem/pgidem/torture/site"
 	"github.com/pgidem/pgidem/torture/wallclock"
 )
@@ -21,12 +20,12 @@ import (
 func torture(ctx context.Context, o options) (err error) {
 	fmt.Printf("seed %d   %s\n", o.seed, o.command())
 	defer fmt.Printf("seed %d   %s\n", o.seed, o.command())
-	folder, err := os.MkdirTemp("", "pgidem-torture-build-")
+	folder, err := localproc.NewFolder("pgidem-torture-build-", true)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	binary, err := wallclock.Build(ctx, folder)
+	defer func() { err = errors.Join(err, folder.Remove()) }()
+	binary, err := wallclock.Build(ctx, folder.Path())
 	if err != nil {
 		return err
 	}
@@ -67,18 +66,15 @@ func newRun(o options, s *site.Site) *run {
 	}
 }
 
-// quietTime bounds the quiet end.
-const quietTime = 10 * time.Minute
-
 func (r *run) happen(ctx context.Context) error {
 	if err := r.storm(ctx); err != nil {
 		return err
 	}
 	quiet := r.recorder.Now()
 	fmt.Printf("%6.1fs  all is well again; every key is asked for once more\n", quiet.Seconds())
-	ctx, cancel := context.WithTimeout(ctx, quietTime)
-	defer cancel()
-	r.unusable = r.crowd.AskAll(ctx)
+	asking, enough := context.WithTimeout(ctx, r.options.quiet)
+	defer enough()
+	r.unusable = r.crowd.AskAll(asking)
 	r.crowd.Close()
 	r.result = history.Run{
 		Seed: r.options.seed, Mode: r.options.mode, Requests: r.recorder.Requests(), Opening: ledger.Opening,
@@ -99,7 +95,7 @@ func (r *run) storm(ctx context.Context) error {
 	var clients sync.WaitGroup
 	clients.Go(func() { r.crowd.Storm(raging) })
 	clients.Go(func() { r.watch(raging) })
-	err := r.torment.inflict(ctx, plan.Faults(o.seed, o.mode, o.servers, o.duration))
+	err := r.torment.inflict(ctx, o.schedule())
 	if left := o.duration - r.recorder.Now(); err == nil && left > 0 {
 		select {
 		case <-time.After(left):
@@ -149,8 +145,11 @@ func (r *run) stopServers() error {
 	return failed
 }
 
+// settle is what a busy machine needs to take note of what has been closed.
+const settle = 10 * time.Second
+
 func (r *run) readDatabase(ctx context.Context) error {
-	left, err := r.site.Leftovers(ctx)
+	left, err := r.site.Leftovers(ctx, settle)
 	if err != nil {
 		return err
 	}
