@@ -10,7 +10,7 @@ import (
 // not known before their Commit.
 func newSweeping(g Ground) Store {
 	return Store{Store: g.Sound.Leased(), InTx: g.Sound.InTx, Sweep: func(ctx context.Context) {
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(250 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {

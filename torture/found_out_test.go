@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/broken"
+	"github.com/pgidem/pgidem/torture/check"
+	"github.com/pgidem/pgidem/torture/history"
+	"github.com/pgidem/pgidem/torture/wallclock"
+)
+
+// disturbances are faults that make attempts fail in all their places.
+const disturbances = "terminate-backend,cut,cut-inside"
+
+// foundOut says how each broken store is found out: by which rule, and what
+// must happen meanwhile. Some need no fault at all.
+var foundOut = map[string]struct {
+	rule   check.Rule
+	faults string
+	storm  time.Duration
+}{
+	"nolock-nounique":         {check.DuplicateRow, none, time.Second},
+	"commit-before-response":  {check.DuplicateRow, disturbances, 4 * time.Second},
+	"reserve-without-lease":   {check.LostKey, "kill", 2 * time.Second},
+	"swallow-commit-error":    {check.MissingRow, disturbances, 4 * time.Second},
+	"replay-before-commit":    {check.MissingRow, disturbances, 4 * time.Second},
+	"scope-ignored":           {check.ForeignAnswer, none, time.Second},
+	"first-header-value-only": {check.DifferentAnswers, none, time.Second},
+	"sweep-ignores-leases":    {check.DuplicateRow, none, 2 * time.Second},
+}
+
+// program builds the torture program, once for all tests and their servers.
+var program = sync.OnceValues(func() (string, error) {
+	return wallclock.Build(context.Background(), buildFolder)
+})
+
+func TestCheckerCatchesBrokenStores(t *testing.T) {
+	t.Parallel()
+	for _, name := range broken.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want, ok := foundOut[name]
+			if !ok {
+				t.Fatal("nothing is known of how this store is found out")
+			}
+			run, out := tortured(t, want.storm, "-broken="+name, "-faults="+want.faults)
+			if !strings.Contains(out, errBroken.Error()) {
+				t.Fatalf("the program does not say that the promise is broken:\n%s", out)
+			}
+			if v := check.Check(run, limits()); !v.Broke(want.rule) {
+				t.Errorf("found wrong: %v; want %s among it", v.Violations, want.rule)
+			}
+		})
+	}
+}
+
+// What finds a broken store out is its flaw, and not the haste of these runs.
+func TestCheckerPassesSoundStores(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{history.Transactional, history.Leased} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			if _, out := tortured(t, 2*time.Second, "-mode="+mode, "-faults="+disturbances); strings.Contains(out, errBroken.Error()) {
+				t.Error(out)
+			}
+		})
+	}
+}
+
+// tortured runs the program for a short storm. The quiet end is long enough for
+// every key of a sound store, also if its handler overruns its time some times.
+func tortured(t *testing.T, storm time.Duration, arguments ...string) (history.Run, string) {
+	t.Helper()
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "history.gz")
+	arguments = append(arguments, "-history="+file, "-duration="+storm.String(), "-seed=11", "-servers=2", "-clients=12", "-quiet=15s", "-pace=12")
+	begin := time.Now()
+	out, failed := exec.CommandContext(t.Context(), binary, arguments...).CombinedOutput()
+	t.Logf("%v took %v", arguments, time.Since(begin).Round(time.Second))
+	run, err := history.Load(file)
+	if err != nil {
+		t.Fatalf("no history: %v\n%s", err, out)
+	}
+	if saysBroken := strings.Contains(string(out), errBroken.Error()); saysBroken != (failed != nil) {
+		t.Fatalf("it exits with %v and says:\n%s", failed, out)
+	}
+	return run, string(out)
+}
