@@ -23,6 +23,7 @@ type options struct {
 	expected bool   // that the verdict is bad
 	servers  int
 	clients  int
+	race     bool
 	history  string
 	recheck  string
 }
@@ -41,6 +42,7 @@ func readOptions() (options, error) {
 	flag.BoolVar(&o.expected, "expect-broken", false, "fail if a run does not find that the promise is broken")
 	flag.IntVar(&o.servers, "servers", 3, "server processes")
 	flag.IntVar(&o.clients, "clients", 24, "operations at any moment, each with a client or several")
+	flag.BoolVar(&o.race, "race", false, "build the servers with the race detector")
 	flag.StringVar(&o.history, "history", "", "file to write the history to, as gzipped JSON lines")
 	flag.StringVar(&o.recheck, "check", "", "file with a history to judge; nothing is run")
 	flag.Parse()
@@ -104,6 +106,14 @@ func (o options) runs() ([]options, error) {
 		runs = append(runs, one)
 	}
 	return runs, nil
+}
+
+// buildFlags are how the servers are built.
+func (o options) buildFlags() []string {
+	if o.race {
+		return []string{"-race"}
+	}
+	return nil
 }
 
 // command is how to draw the same plan again.

@@ -37,7 +37,22 @@ func (r *run) judge() error {
 	for _, stacks := range r.stacks {
 		fmt.Println("a server has left goroutines:", stacks)
 	}
-	return errors.Join(verdict(os.Stdout, r.result), r.judgeQuiet())
+	return errors.Join(verdict(os.Stdout, r.result), r.judgeQuiet(), r.judgeServers())
+}
+
+// judgeServers judges how the servers' processes have lived and ended.
+func (r *run) judgeServers() error {
+	complaints, err := r.site.Complaints()
+	for _, complaint := range complaints {
+		fmt.Println("a server complained:", complaint)
+	}
+	if len(complaints) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d servers complained: %w", len(complaints), errBroken))
+	}
+	if r.unwell != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", errBroken, r.unwell))
+	}
+	return err
 }
 
 func verdict(w io.Writer, run history.Run) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/pgidem/pgidem/torture/crowd"
 	"github.com/pgidem/pgidem/torture/history"
 	"github.com/pgidem/pgidem/torture/ledger"
+	"github.com/pgidem/pgidem/torture/server"
 	"github.com/pgidem/pgidem/torture/site"
 	"github.com/pgidem/pgidem/torture/wallclock"
 )
@@ -25,7 +27,7 @@ func torture(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Remove()) }()
-	binary, err := wallclock.Build(ctx, folder.Path())
+	binary, err := serverBinary(ctx, folder.Path(), o)
 	if err != nil {
 		return err
 	}
@@ -41,6 +43,15 @@ func torture(ctx context.Context, o options) (err error) {
 	return r.judge()
 }
 
+// serverBinary builds what the servers are processes of, unless this process is
+// one of such a build already.
+func serverBinary(ctx context.Context, folder string, o options) (string, error) {
+	if server.ClockIsSettable {
+		return os.Executable()
+	}
+	return wallclock.Build(ctx, folder, o.buildFlags()...)
+}
+
 // run is one run on a site that is set up.
 type run struct {
 	options  options
@@ -52,6 +63,7 @@ type run struct {
 	result   history.Run
 	unusable crowd.Unusable // in the quiet end
 	stacks   []string       // of what the servers left
+	unwell   error          // of servers that did not end in good order
 }
 
 func newRun(o options, s *site.Site) *run {
@@ -80,9 +92,7 @@ func (r *run) happen(ctx context.Context) error {
 		Seed: r.options.seed, Mode: r.options.mode, Requests: r.recorder.Requests(), Opening: ledger.Opening,
 		Faults: r.torment.injected(), Quiet: quiet, Ended: r.recorder.Now(),
 	}
-	if err := r.stopServers(); err != nil {
-		return err
-	}
+	r.stopServers()
 	return r.readDatabase(ctx)
 }
 
@@ -125,16 +135,15 @@ func (r *run) watch(ctx context.Context) {
 }
 
 // stopServers ends all servers in good order and hears what is left of them.
-func (r *run) stopServers() error {
+func (r *run) stopServers() {
 	var mu sync.Mutex
-	var failed error
 	var stopping sync.WaitGroup
 	for _, s := range r.site.Servers {
 		stopping.Go(func() {
 			last, err := s.Stop()
 			mu.Lock()
 			defer mu.Unlock()
-			failed = errors.Join(failed, err)
+			r.unwell = errors.Join(r.unwell, err)
 			r.result.Leftovers.Goroutines += last.Goroutines
 			if last.Goroutines > 0 {
 				r.stacks = append(r.stacks, last.Stacks)
@@ -142,7 +151,6 @@ func (r *run) stopServers() error {
 		})
 	}
 	stopping.Wait()
-	return failed
 }
 
 // settle is what a busy machine needs to take note of what has been closed.

@@ -40,15 +40,16 @@ func SetWallClockAhead(seconds int64) { ahead.Store(seconds) }
 // program is what is built.
 const program = "github.com/pgidem/pgidem/torture"
 
-// Build builds the program into the folder and returns its path. It works where
-// the go command finds the program's module.
-func Build(ctx context.Context, folder string) (string, error) {
+// Build builds the program into the folder and returns its path; flags are more
+// flags of go build. It works where the go command finds the program's module.
+func Build(ctx context.Context, folder string, flags ...string) (string, error) {
 	overlay, err := writeOverlay(ctx, folder)
 	if err != nil {
 		return "", fmt.Errorf("wallclock: %w", err)
 	}
 	binary := filepath.Join(folder, "server")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay="+overlay, "-tags=wallclock", "-o", binary, program)
+	arguments := append([]string{"build", "-overlay=" + overlay, "-tags=wallclock", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(arguments, program)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("wallclock: %s (run it in the torture folder): %w\n%s", cmd, err, out)
 	}
