@@ -22,15 +22,18 @@ type flights struct {
 // flight is one key's leader and those who follow it.
 type flight struct {
 	key string
-	// seen is closed once the key is known to be in flight: the leader runs its
-	// handler, or has seen somebody else's attempt.
+	// seen is closed once the key was seen in flight: the leader runs its
+	// handler, or has met somebody else's attempt.
 	seen chan struct{}
 	// runs is closed once the leader runs its handler.
 	runs chan struct{}
 	// done is closed when the flight has ended. What follows is set before.
 	done chan struct{}
 
-	isSeen    bool
+	// sightings counts how often it was seen so. blind is set while the leader's
+	// looks fail: then the last sighting says nothing of the present any more.
+	sightings int
+	blind     bool
 	followers int
 	// hash is the request hash of the attempt that runs here. It is set before
 	// runs is closed.
@@ -65,10 +68,36 @@ func (fs *flights) markSeen(f *flight) {
 }
 
 func (f *flight) markSeen() {
-	if !f.isSeen {
-		f.isSeen = true
+	if f.sightings == 0 {
 		close(f.seen)
 	}
+	f.sightings++
+	f.blind = false
+}
+
+// markBlind notes that the leader does not know any more whether the key is in
+// flight.
+func (fs *flights) markBlind(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.blind = true
+}
+
+// sightings returns how often the key was seen in flight until now.
+func (fs *flights) sightings(f *flight) int {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.sightings
+}
+
+// sawInFlight tells whether one who has joined after so many sightings may say
+// that the key is in flight: it was seen so since, or it is as far as the leader
+// knows. A sighting from before may be of an attempt that had committed, and was
+// answered, before the request that wants to know was even sent.
+func (fs *flights) sawInFlight(f *flight, joined int) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.sightings > joined || f.sightings > 0 && !f.blind
 }
 
 // markRunning tells them that it is so for the leader's own request, of that
@@ -104,8 +133,11 @@ func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
 func (fs *flights) refusal(f *flight, hash string) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.hash != "" && f.hash != hash {
+	switch {
+	case f.hash != "" && f.hash != hash:
 		return idem.ErrHashMismatch
+	case f.blind:
+		return fmt.Errorf("txstore: the last look has failed: %w", idem.ErrStoreUnavailable)
 	}
 	return idem.ErrInFlight
 }

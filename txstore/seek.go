@@ -62,6 +62,8 @@ func (k *seeker) seek(ctx context.Context) (*idem.Cached, error) {
 // error; or neither, and then the caller joins again.
 func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 	seen, runs := f.seen, f.runs
+	joined := k.store.flights.sightings(f)
+	defer func() { k.seen = k.seen || k.store.flights.sawInFlight(f, joined) }()
 	for {
 		select {
 		case <-f.done:
@@ -71,12 +73,11 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 				return nil, idem.ErrHashMismatch
 			}
 		case <-seen:
-			seen, k.seen = nil, true
-			if k.noWait {
+			if seen = nil; k.noWait {
 				return nil, k.store.flights.refusal(f, k.hash)
 			}
 		case <-ctx.Done():
-			return nil, waitEnded(ctx, k.seen)
+			return nil, waitEnded(ctx, k.seen || k.store.flights.sawInFlight(f, joined))
 		case <-k.store.running.Closed():
 			return nil, errClosed()
 		}
@@ -135,6 +136,7 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 		case err != nil:
 			// Whether it is still in flight is not known now, but it was, and
 			// the waiter's time is not over: a server that restarts comes back.
+			k.store.flights.markBlind(k.flight)
 			if cause := w.next(ctx, 0); cause != nil {
 				return nil, false, lookFailed(ctx, cause, err)
 			}

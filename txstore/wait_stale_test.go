@@ -1,0 +1,40 @@
+package txstore_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// Behaviour 54. That the key is in flight was true when its leader saw it. While
+// the leader's looks fail, a duplicate that has come later cannot say so: it may
+// have been committed long before that one was sent. Found by the torture
+// program, whose clients were told 409 of a key that they had been answered for.
+func TestFollowerDoesNotRepeatWhatItsLeaderCannotSeeAnyMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	a := w.attempt("k").mustBeFresh()
+	quick := txstore.Config{PollInterval: 20 * time.Millisecond}
+	p, proxy := w.tapped(given{Config: quick})
+	leader := p.attempt("k").start()
+	p.mustRegister("k")
+	proxy.Refuse(true)
+	proxy.Cut()
+	a.mustCommit("paid")
+	eventually(t, "a late follower says that the store is unavailable", func() bool {
+		got := await(t, "a follower", p.attempt("k").waitUntil(time.Now().Add(50*time.Millisecond)))
+		return errors.Is(got.err, idem.ErrStoreUnavailable) && !errors.Is(got.err, idem.ErrWaitTimeout)
+	})
+	config := idem.AttemptConfig{NoWait: true, MaxHandlerTime: patience}
+	got := await(t, "who does not wait", newAttempt(t, t.Context(), p.store, "k", config).start())
+	if !errors.Is(got.err, idem.ErrStoreUnavailable) || errors.Is(got.err, idem.ErrInFlight) {
+		t.Errorf("who does not wait got %v, want ErrStoreUnavailable", got.err)
+	}
+	proxy.Refuse(false)
+	if got := await(t, "the leader", leader).body(); got != "paid" {
+		t.Errorf("the leader got %s", got)
+	}
+}
