@@ -17,9 +17,10 @@ import (
 // errBroken: the verdict is bad. What is wrong has been printed.
 var errBroken = errors.New("the promise is broken, see above")
 
-// maxUnusable bounds how long a key may be unusable at any time. Faults follow
-// each other, and each may cost a key the time that the last one costs it.
-const maxUnusable = 4 * server.Unusable
+// maxUnusable bounds how long a key may be unusable at any time. Each fault may
+// cost it as much as the last one does, and a few that follow each other hit
+// just the server that it is tried on.
+const maxUnusable = 8 * server.Unusable
 
 func limits() check.Limits { return check.Limits{MaxUnusable: maxUnusable} }
 

@@ -25,7 +25,7 @@ const (
 
 	victimPoll = 20 * time.Millisecond
 	// search bounds how long a victim is looked for.
-	search = 3 * time.Second
+	search = 8 * time.Second
 )
 
 // terminateBackend prefers one that does something.
