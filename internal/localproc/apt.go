@@ -63,7 +63,7 @@ func apt(ctx context.Context, args ...string) error {
 	args = append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)
 	cmd := exec.CommandContext(ctx, "apt-get", args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	fmt.Fprintf(announce, "no server here, running %s\n", cmd)
+	fmt.Fprintf(announce, "it is missing here, running %s\n", cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
