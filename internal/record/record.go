@@ -83,10 +83,11 @@ type reader struct {
 }
 
 // count returns a number of things that follow. Each takes a byte at least, so
-// a greater number than there are bytes left is corrupt, and never allocated.
+// a greater number than there are bytes left is corrupt, and never allocated. So
+// is a number in more bytes than it needs, which EncodeHeader never writes.
 func (r *reader) count() int {
 	n, size := binary.Uvarint(r.rest)
-	if size <= 0 || n > uint64(len(r.rest)-size) {
+	if size <= 0 || n > uint64(len(r.rest)-size) || size > 1 && r.rest[size-1] == 0 {
 		r.fail()
 		return 0
 	}

@@ -102,37 +102,3 @@ func TestUnknownFormatIsAnError(t *testing.T) {
 		}
 	}
 }
-
-// Whatever is decoded without an error is encoded again to something that
-// decodes to the same, and corrupt bytes neither panic nor take much memory.
-func FuzzDecodeHeader(f *testing.F) {
-	f.Add(EncodeHeader(nil))
-	f.Add(EncodeHeader(http.Header{"A": {"1", ""}, "B": {}}))
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := DecodeHeader(Format, b)
-		if err != nil {
-			if h != nil || !errors.Is(err, ErrCorrupt) {
-				t.Fatalf("decoded as %v, %v", h, err)
-			}
-			return
-		}
-		again, err := DecodeHeader(Format, EncodeHeader(h))
-		if err != nil || !reflect.DeepEqual(again, h) {
-			t.Fatalf("%q came back as %q, %v", h, again, err)
-		}
-	})
-}
-
-func FuzzHeader(f *testing.F) {
-	f.Add("Content-Type", "text/plain", "Link", "a", "b")
-	f.Add("", "\xff", "", "", "\x00")
-	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, value3 string) {
-		h := http.Header{name1: {value1}}
-		h[name2] = append(h[name2], value2, value3)
-		got, err := DecodeHeader(Format, EncodeHeader(h))
-		if err != nil || !reflect.DeepEqual(got, h) {
-			t.Fatalf("%q came back as %q, %v", h, got, err)
-		}
-	})
-}
