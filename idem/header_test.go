@@ -3,7 +3,6 @@ package idem
 import (
 	"net/http"
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -74,33 +73,4 @@ func TestStoredHeader(t *testing.T) {
 	if h["X-Many"][0] != "b" {
 		t.Error("the stored header shares memory with the response")
 	}
-}
-
-func FuzzStoredHeader(f *testing.F) {
-	f.Add("Location", "/payments/1", "")
-	f.Add("set-cookie", "session=1", "")
-	f.Add("X-Hop", "1", "close, x-hop")
-	f.Add("Trailer:X-Sum", "1", "")
-	f.Add("access-control-allow-origin", "*", "keep-alive")
-	f.Add("x-B3-sampled", "1", ",,")
-	f.Fuzz(func(t *testing.T, name, value, connection string) {
-		h := http.Header{name: {value}}
-		if connection != "" {
-			h["Connection"] = []string{connection}
-		}
-		stored := storedHeader(http.Header{}, h)
-		for got := range stored {
-			if got != http.CanonicalHeaderKey(name) || !storable(got) {
-				t.Fatalf("stored %q", got)
-			}
-			for hop := range strings.SplitSeq(connection, ",") {
-				if strings.EqualFold(strings.TrimSpace(hop), got) {
-					t.Fatalf("stored %q, which Connection names", got)
-				}
-			}
-		}
-		if unchanged := storedHeader(h, h); len(unchanged) != 0 {
-			t.Fatalf("stored %v, which the handler did not change", unchanged)
-		}
-	})
 }

@@ -92,38 +92,6 @@ func TestKeyHeaderRepeatedOrAbsent(t *testing.T) {
 	}
 }
 
-func FuzzParseKey(f *testing.F) {
-	for _, c := range keyGrammar {
-		f.Add(c.value)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		key, err := parseKey(value)
-		if err != nil {
-			if key != "" || !errors.Is(err, ErrKeyInvalid) {
-				t.Fatalf("%q: key %q with error %v", value, key, err)
-			}
-			return
-		}
-		if key == "" || len(key) > MaxKeyBytes {
-			t.Fatalf("%q: accepted a key of %d bytes", value, len(key))
-		}
-		for i := range len(key) {
-			if key[i] < 0x20 || key[i] > 0x7e {
-				t.Fatalf("%q: accepted %q", value, key)
-			}
-		}
-		// The quoted form of an accepted key is the same key.
-		quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(key) + `"`
-		if again, err := parseKey(quoted); err != nil || again != key {
-			t.Fatalf("%q: quoted %s gives %q, %v", value, quoted, again, err)
-		}
-		// So is its raw form, where it has one.
-		if raw, err := parseKey(key); err == nil && raw != key && !strings.ContainsAny(key, `" `) {
-			t.Fatalf("%q: raw %s gives %q", value, key, raw)
-		}
-	})
-}
-
 func TestValidateKey(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
