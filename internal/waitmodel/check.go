@@ -41,7 +41,7 @@ func Check(ctx context.Context, model string, run Run) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is a temporary folder
+	defer os.RemoveAll(dir)
 	if err := os.WriteFile(filepath.Join(dir, "wait.pml"), source, 0o600); err != nil {
 		return Result{}, err
 	}
