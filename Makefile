@@ -8,16 +8,18 @@ MODULE := github.com/pgidem/pgidem
 
 # Modules of their own, for what users of the library need not download. The
 # tools module holds no code.
-NESTED := $(patsubst %/go.mod,%,$(filter-out internal/tools/go.mod,$(wildcard internal/*/go.mod examples/go.mod bench/go.mod)))
+NESTED := $(patsubst %/go.mod,%,$(filter-out internal/tools/go.mod,$(wildcard internal/*/go.mod examples/go.mod bench/go.mod torture/go.mod)))
 
 TOOL      := go tool -modfile=$(CURDIR)/internal/tools/go.mod
 GOTESTSUM := $(TOOL) gotestsum --format=pkgname --format-hide-empty-pkg --
 SERVERS   := $(CURDIR)/bin/withservers
 
 # For example: make test TEST='-run=Commit -count=5'
-TEST  ?=
-BENCH ?=
-DEMO  ?=
+TEST     ?=
+BENCH    ?=
+DEMO     ?=
+TORTURE  ?=
+FUZZTIME ?= 20s
 
 .PHONY: help
 help: ## Show this list
@@ -48,6 +50,26 @@ test-with-servers:
 		(cd $$module && $(GOTESTSUM) -race -shuffle=on -timeout=10m $(TEST) ./...) || failed="$$failed $$module"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "tests failed in:$$failed"; exit 1; fi
+
+.PHONY: test-unlocked
+test-unlocked: $(SERVERS) ## Run txstore's tests without advisory locks and notifications
+	$(SERVERS) -- env PGIDEM_TEST_NO_LOCKS=1 $(GOTESTSUM) -shuffle=on -timeout=10m $(TEST) ./txstore
+
+.PHONY: torture
+torture: ## Try to break the promise: kills, cuts, restarts, full disks, clock jumps
+	cd torture && go run . $(TORTURE)
+
+.PHONY: model
+model: ## Search the model of waiting and waking in every order of events
+	go run ./internal/waitmodel/cmd/waitmodel
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that parses bytes, FUZZTIME=20s for each target
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+.PHONY: limits
+limits: ## Let 10 000 requests wait at once, and measure what each costs
+	go test -run Crowd -v ./internal/limits
 
 .PHONY: race
 race: $(SERVERS) ## Run the library's tests ten times over, to find what happens rarely
@@ -109,7 +131,7 @@ verify-arrows:
 	echo "== go.mod requires nothing it should not"
 
 .PHONY: bench
-bench: ## Measure requests per second against the bare transaction
+bench: ## Measure every store against the references; BENCH=-quick takes a minute
 	cd bench && go run . $(BENCH)
 
 # Go decides whether there is anything to build.

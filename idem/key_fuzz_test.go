@@ -106,7 +106,7 @@ func storedOf(t *testing.T, scope, value string, scoped bool) (stored string, ok
 		scopeOf = func(*http.Request) (string, error) { return scope, nil }
 		config.Scope = scope
 	}
-	stored, err = storedKey(nil, key, scopeOf)
+	stored, _, err = storedKey(nil, key, scopeOf)
 	if err != nil {
 		if !errors.Is(err, ErrScopeDenied) && !errors.Is(err, ErrKeyInvalid) {
 			t.Fatalf("(%q, %q): %v", scope, key, err)

@@ -40,5 +40,5 @@ func Waiting(s *Store, key string) bool {
 	s.flights.mu.Lock()
 	defer s.flights.mu.Unlock()
 	f := s.flights.byKey[key]
-	return f != nil && f.isSeen && f.hash == ""
+	return f != nil && f.sightings > 0 && f.hash == ""
 }

@@ -55,9 +55,10 @@ func (s *Store) closeProbe(p *probe) {
 }
 
 // letGoProbe lets go of what a probe holds. One that did not get the lock lets
-// go of nothing, and one that found a live lease was in nobody's way but its
-// own: were they to tell anybody, it would be the waiter of their own process,
-// whose next look would do the same again, without end.
+// go of nothing, and one that found a live lease was in the way of waiters for
+// that lease alone: were they to tell anybody, it would be the waiter of their own
+// process, whose next look would do the same again, without end. A waiter for
+// another key of the same number, which is a rare thing, polls.
 func (s *Store) letGoProbe(p *probe) {
 	if p.locked && !p.found.leased() {
 		s.letGo(p.conn.Conn(), p.h)

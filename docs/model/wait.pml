@@ -368,7 +368,7 @@ proctype Request(byte r; byte s; byte k) {
     bool got, tell, leased, response;
 join:
     if
-    :: atomic { flight[FLIGHT(s, k)] == 0 -> flight[FLIGHT(s, k)] = OWN(r); goto look }
+    :: atomic { flight[FLIGHT(s, k)] == 0 -> flight[FLIGHT(s, k)] = OWN(r); goto glance }
     :: atomic { flight[FLIGHT(s, k)] != 0 -> following[r] = flight[FLIGHT(s, k)] }
     DIES
     fi;
@@ -378,6 +378,15 @@ join:
     :: atomic { r == IMPATIENT && following[r] != 0 && SEEN(following[r] - 1) ->
         assert(evidence[following[r] - 1]); /* "in flight" is true */
         following[r] = 0; goto over }
+    DIES
+    fi;
+
+glance:
+    /* The first look may be a SELECT by itself, without the lock: what it sees is
+     * committed, and what it does not see is looked for in full. */
+    if
+    :: atomic { rec[k] != 0 -> found = rec[k] }; leave(found); goto replayed
+    :: true
     DIES
     fi;
 

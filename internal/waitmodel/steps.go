@@ -68,7 +68,7 @@ func addSteps(steps map[string]Step, pkg, file string) error {
 			body := text(&ast.FuncDecl{Recv: d.Recv, Name: d.Name, Type: d.Type, Body: d.Body})
 			steps[pkg+"."+receiver(d)+d.Name.Name] = newStep(body)
 		case *ast.GenDecl:
-			if d.Tok != token.CONST {
+			if d.Tok != token.CONST && d.Tok != token.VAR {
 				continue
 			}
 			for _, spec := range d.Specs {

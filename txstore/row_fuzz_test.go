@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -15,22 +14,15 @@ import (
 // escapeForm is what the server may send under SET bytea_output = 'escape'.
 var escapeForm = regexp.MustCompile(`(?s)^(?:[^\\]|\\\\|\\[0-7]{3})*$`)
 
-// oneValue are rows of which only a raw value is asked.
-type oneValue struct {
-	pgx.Rows
-	raw    []byte
-	format int16
+// took is what a row makes of one column.
+type took struct {
+	b   []byte
+	err error
 }
 
-func (r oneValue) RawValues() [][]byte { return [][]byte{r.raw} }
-func (r oneValue) FieldDescriptions() []pgconn.FieldDescription {
-	return []pgconn.FieldDescription{{Format: r.format}}
-}
-
-func take(raw []byte, format int16) bytea {
-	var v bytea
-	v.take(oneValue{raw: raw, format: format}, 0)
-	return v
+func take(raw []byte, format int16) took {
+	r := &row{values: [][]byte{raw}, fields: []pgconn.FieldDescription{{Format: format}}}
+	return took{b: r.bytes(), err: r.err}
 }
 
 // escapeBytea writes what the server does under SET bytea_output = 'escape'.
@@ -57,7 +49,7 @@ func FuzzBytea(f *testing.F) {
 	f.Add([]byte(nil), []byte(`\1`))
 	f.Fuzz(func(t *testing.T, b, text []byte) {
 		hexed := []byte(`\x` + hex.EncodeToString(b))
-		for name, got := range map[string]bytea{
+		for name, got := range map[string]took{
 			"binary": take(append([]byte{}, b...), pgtype.BinaryFormatCode),
 			"hex":    take(hexed, pgtype.TextFormatCode),
 			"escape": take(escapeBytea(b), pgtype.TextFormatCode),
