@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/pgidem/pgidem/idem"
 )
 
-// reply is what a script returned.
+// reply is what a call of the server returned: a kind, and what belongs to it.
 type reply []any
 
 // kind is the reply's first word.
@@ -39,47 +42,126 @@ type answer struct {
 	err   error
 }
 
-// call runs a script on key and returns its reply, or the error of ctx.
-func (s *Store) call(ctx context.Context, script *redis.Script, key string, args ...any) (reply, error) {
-	a, ok := s.callUnless(ctx, func(answer) {}, script, key, args...)
+// call is a command on its way to the server.
+type call struct {
+	ctx    context.Context // of the caller, who may leave earlier
+	script *redis.Script   // nil: args are a plain command
+	key    string          // of a script
+	args   []any
+	// late is given an answer that nobody waits for any more. It may be nil.
+	late func(answer)
+	// leave notes that the caller has left, until settled is called. It may be
+	// nil.
+	leave func() (settled func())
+
+	// over is set by whoever comes first: the caller that leaves, or the answer.
+	over   atomic.Bool
+	done   chan struct{} // has a value when the answer came first
+	answer answer
+
+	settled func() // of leave
+}
+
+// run runs a script on key and returns its reply, or the error of ctx.
+func (s *Store) run(ctx context.Context, script *redis.Script, key string, args ...any) (reply, error) {
+	a, ok := s.await(&call{ctx: ctx, script: script, key: s.config.Prefix + key, args: args})
 	if !ok {
 		return nil, context.DeadlineExceeded
 	}
 	return a.reply, a.err
 }
 
-// callUnless runs a script in a goroutine of its own, because a client that is
-// not told to heed contexts goes on reading when ctx has ended. If ctx ends first,
-// or the time for a call is over, it returns false, and late is given the answer
-// that nobody waits for any more.
-func (s *Store) callUnless(ctx context.Context, late func(answer), script *redis.Script, key string, args ...any) (a answer, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.CallTimeout)
-	done := make(chan answer)
+// await has c sent by another goroutine, because a client that is not told to heed
+// contexts goes on reading when the caller's has ended. If that ends first, or the
+// time for a call is over, await returns false.
+func (s *Store) await(c *call) (a answer, ok bool) {
+	c.done = make(chan struct{}, 1)
 	s.running.More()
-	go func() {
-		defer s.running.End()
-		defer cancel()
-		var a answer
-		// The answer must be learned even if the caller leaves.
-		a.reply, a.err = s.run(context.WithoutCancel(ctx), script, key, args)
-		select {
-		case done <- a:
-		case <-ctx.Done():
-			late(a)
-		}
+	s.sender.send(c)
+	timer := patience.Get().(*time.Timer)
+	timer.Reset(s.config.CallTimeout)
+	defer func() {
+		timer.Stop()
+		patience.Put(timer)
 	}()
 	select {
-	case a = <-done:
-		return a, true
-	case <-ctx.Done():
-		return a, false
+	case <-c.done:
+		return c.answer, true
+	case <-c.ctx.Done():
+	case <-timer.C:
 	}
+	if c.abandon() {
+		return answer{}, false
+	}
+	<-c.done // the answer came in this very moment
+	return c.answer, true
 }
 
-func (s *Store) run(ctx context.Context, script *redis.Script, key string, args []any) (reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.CallTimeout)
-	defer cancel()
-	return script.Run(ctx, s.client, []string{s.config.Prefix + key}, args...).Slice()
+// patience has timers that are stopped.
+var patience = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}}
+
+// abandon returns false if there is an answer already.
+func (c *call) abandon() bool {
+	if c.leave == nil {
+		return c.over.CompareAndSwap(false, true)
+	}
+	// Before the answer can meet it.
+	c.settled = c.leave()
+	if c.over.CompareAndSwap(false, true) {
+		return true
+	}
+	c.settled()
+	return false
+}
+
+// end gives c its answer.
+func (s *Store) end(c *call, a answer) {
+	if c.answer = a; c.over.CompareAndSwap(false, true) {
+		c.done <- struct{}{}
+		s.running.End()
+		return
+	}
+	go func() {
+		defer s.running.End()
+		if c.late != nil {
+			c.late(a)
+		}
+		if c.settled != nil {
+			c.settled()
+		}
+	}()
+}
+
+// command is what a client sends for c.
+func (c *call) command(ctx context.Context) *redis.Cmd {
+	if c.script == nil {
+		return redis.NewCmd(ctx, c.args...)
+	}
+	args := make([]any, 0, 4+len(c.args))
+	return redis.NewCmd(ctx, append(append(args, "evalsha", c.script.Hash(), 1, c.key), c.args...)...)
+}
+
+// itIsFree is what a plain command has found that found nothing.
+var itIsFree = reply{replyFresh}
+
+// read takes the answer out of a command that was sent. A plain command, a SET
+// that writes only where nothing is, answers like the script that reserves.
+func (c *call) read(cmd *redis.Cmd) answer {
+	switch value, err := cmd.Result(); {
+	case c.script == nil && errors.Is(err, redis.Nil):
+		return answer{reply: itIsFree}
+	case err != nil:
+		return answer{err: err}
+	case c.script == nil:
+		return answer{reply: reply{replyHeld, value}}
+	default:
+		values, _ := value.([]any)
+		return answer{reply: values}
+	}
 }
 
 // unavailable is the error of a call that has failed.
@@ -96,13 +178,21 @@ func unavailable(err error) error {
 // mayHaveRun tells whether a call that failed with err may have changed
 // something: not if the server refused it or was never reached.
 func mayHaveRun(err error) bool {
-	var refused redis.Error
 	var network *net.OpError
 	switch {
-	case errors.As(err, &refused), errors.Is(err, redis.ErrClosed):
+	case isRefused(err), errors.Is(err, redis.ErrClosed):
 		return false
 	case errors.As(err, &network):
 		return network.Op != "dial"
 	}
 	return true
+}
+
+// isRefused tells whether the server has answered with an error.
+func isRefused(err error) bool {
+	if err == nil {
+		return false
+	}
+	var refused redis.Error
+	return errors.As(err, &refused)
 }

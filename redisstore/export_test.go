@@ -9,18 +9,21 @@ import (
 )
 
 // ageScript moves the end of a record, the time it is forgotten at, and the end
-// of its key back by ARGV[1] microseconds; a key whose end has passed goes in a
-// millisecond.
+// of its key back by ARGV[1] microseconds, and by two milliseconds more: ends are
+// full milliseconds, and are rounded up.
 var ageScript = redis.NewScript(recordLua + `
 local r = look(KEYS[1])
 if not r or r.unreadable then
   return 0
 end
-redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', math.max(0, r.ends - ARGV[1])))
-if r.forgotten then
-  redis.call('SETRANGE', KEYS[1], HEAD, struct.pack('>I8', math.max(0, r.forgotten - ARGV[1])))
+local by = ARGV[1] + 2000
+if r.state ~= 'L' then
+  redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', math.max(0, r.ends - by)))
 end
-redis.call('PEXPIRE', KEYS[1], math.max(1, redis.call('PTTL', KEYS[1]) - ARGV[1] / 1000))
+if r.forgotten then
+  redis.call('SETRANGE', KEYS[1], HEAD, struct.pack('>I8', math.max(0, r.forgotten - by)))
+end
+redis.call('PEXPIRE', KEYS[1], redis.call('PTTL', KEYS[1]) - math.ceil(by / 1000))
 return 1
 `)
 
@@ -82,4 +85,11 @@ func (s *Store) Sessions() int {
 	s.listener.mu.Lock()
 	defer s.listener.mu.Unlock()
 	return len(s.listener.sessions)
+}
+
+// Looking returns for how many keys somebody leads a flight.
+func (s *Store) Looking() int {
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	return len(s.flights.byKey)
 }

@@ -13,8 +13,12 @@ import (
 	"github.com/pgidem/pgidem/redisstore"
 )
 
-// evalsha is in every call of a script, and in nothing else.
-const evalsha = "evalsha"
+const (
+	// evalsha is in every call of a script, and in nothing else.
+	evalsha = "evalsha"
+	// plainSet is in the plain command that reserves, and in nothing else.
+	plainSet = "\r\nnx\r\n"
+)
 
 // The client repeats a call whose reply was lost, and the attempt finds what the
 // first has done.
@@ -23,7 +27,7 @@ func TestLostReplyIsRepeatedByTheClient(t *testing.T) {
 	w, p := tapped(t, redis.Options{MaxRetries: 3})
 	w.attempt("warm").mustBeFresh().mustCommit("warm")
 	a := w.attempt("k")
-	p.loseReplyTo(evalsha)
+	p.loseReplyTo(plainSet)
 	a.mustBeFresh()
 	p.loseReplyTo(evalsha)
 	a.mustCommit("paid")
@@ -44,7 +48,7 @@ func TestReserveWhoseReplyWasLostLeavesNothing(t *testing.T) {
 	w, p := tapped(t, redis.Options{MaxRetries: -1})
 	w.attempt("warm").mustBeFresh().mustCommit("warm")
 	a := w.attempt("k")
-	p.loseReplyTo(evalsha)
+	p.loseReplyTo(plainSet)
 	if r := a.reserve(); !errors.Is(r.err, idem.ErrStoreUnavailable) {
 		t.Fatalf("Reserve: %s, want ErrStoreUnavailable", r.body())
 	}

@@ -16,47 +16,70 @@ type flights struct {
 	// mu guards byKey and the fields of every flight in it. It is never held
 	// across a wait or a call.
 	mu    sync.Mutex
-	byKey map[string]map[string]*flight // by key, then by request hash
+	byKey map[string]*flight // each with those of other hashes behind it
 }
 
 // flight is one leader and those who follow it.
 type flight struct {
 	key, hash string
-	// poked has a value when it is time to probe.
+	behind    *flight // of the same key and another hash
+	// poked has a value when it is time to probe. It is nil until the leader
+	// waits.
 	poked chan struct{}
+	early bool // it was time before the leader waited
 	// done is closed when the flight has ended. cached and err are set before.
+	// It is nil until somebody waits for that.
 	done chan struct{}
 
-	seen      bool // the key was seen in flight
-	followers int
-	cached    *idem.Cached
-	err       error
+	seen   bool // the key was seen in flight
+	cached *idem.Cached
+	err    error
 }
 
 // join returns the request's flight, and whether the caller leads it.
 func (fs *flights) join(key, hash string) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f, ok := fs.byKey[key][hash]; ok {
-		f.followers++
+	if f := fs.find(key, hash); f != nil {
+		f.awaited()
 		return f, false
 	}
 	if fs.byKey == nil {
-		fs.byKey = make(map[string]map[string]*flight)
+		fs.byKey = make(map[string]*flight)
 	}
-	if fs.byKey[key] == nil {
-		fs.byKey[key] = make(map[string]*flight)
-	}
-	f = &flight{key: key, hash: hash, poked: make(chan struct{}, 1), done: make(chan struct{})}
-	fs.byKey[key][hash] = f
+	f = &flight{key: key, hash: hash, behind: fs.byKey[key]}
+	fs.byKey[key] = f
 	return f, true
 }
 
-// markSeen notes that the leader has seen the key in flight.
+// find returns nil if there is no such flight. The caller holds mu.
+func (fs *flights) find(key, hash string) *flight {
+	f := fs.byKey[key]
+	for f != nil && f.hash != hash {
+		f = f.behind
+	}
+	return f
+}
+
+// awaited notes that somebody waits for the flight's end. The caller holds mu.
+func (f *flight) awaited() {
+	if f.done == nil {
+		f.done = make(chan struct{})
+	}
+}
+
+// markSeen notes that the leader has seen the key in flight, and waits now.
 func (fs *flights) markSeen(f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.seen = true
+	f.awaited()
+	if f.poked == nil {
+		f.poked = make(chan struct{}, 1)
+		if f.early {
+			signal(f.poked)
+		}
+	}
 }
 
 func (fs *flights) wasSeen(f *flight) bool {
@@ -70,12 +93,8 @@ func (fs *flights) wasSeen(f *flight) bool {
 func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fs.byKey[f.key][f.hash] != f {
+	if !fs.remove(f) || f.done == nil {
 		return
-	}
-	delete(fs.byKey[f.key], f.hash)
-	if len(fs.byKey[f.key]) == 0 {
-		delete(fs.byKey, f.key)
 	}
 	if cached != nil {
 		// Followers copy from it when they come to it, and by then its owner may
@@ -87,10 +106,29 @@ func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
 	close(f.done)
 }
 
+// remove returns false if f has ended before. The caller holds mu.
+func (fs *flights) remove(f *flight) bool {
+	first := fs.byKey[f.key]
+	switch {
+	case fs.find(f.key, f.hash) != f:
+		return false
+	case first != f:
+		for first.behind != f {
+			first = first.behind
+		}
+		first.behind = f.behind
+	case f.behind == nil:
+		delete(fs.byKey, f.key)
+	default:
+		fs.byKey[f.key] = f.behind
+	}
+	return true
+}
+
 // deliver hands a response that was committed here to those who wait for it.
 func (fs *flights) deliver(key, hash string, response idem.Cached) {
 	fs.mu.Lock()
-	f := fs.byKey[key][hash]
+	f := fs.find(key, hash)
 	fs.mu.Unlock()
 	if f != nil {
 		fs.end(f, &response, nil)
@@ -101,7 +139,8 @@ func (fs *flights) deliver(key, hash string, response idem.Cached) {
 func (fs *flights) poke(key string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	for _, f := range fs.byKey[key] {
+	for f := fs.byKey[key]; f != nil; f = f.behind {
+		f.early = true
 		signal(f.poked)
 	}
 }

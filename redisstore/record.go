@@ -30,18 +30,31 @@ type stored struct {
 	response  []byte
 }
 
-// encodeTail returns what follows a record's head. A lease has no response.
-func encodeTail(hash string, response []byte) []byte {
-	b := make([]byte, 0, 4+len(hash)+len(response))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(hash))) //nolint:gosec // no hash has 4 GiB
-	b = append(b, hash...)
-	return append(b, response...)
+// freeHead is the head of a lease without the attempt. It has no times: the
+// server knows them of the key.
+const freeHead = "\x01L\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// leaseHead returns the head of an attempt's lease.
+func leaseHead(attempt string) string { return freeHead + attempt }
+
+// encodeLease returns the record of an attempt's lease.
+func encodeLease(attempt, hash string) []byte {
+	b := make([]byte, 0, headBytes+4+len(hash))
+	b = append(append(b, freeHead...), attempt...)
+	return appendHash(b, hash)
 }
 
-// encodeResponse writes status, length of the header, header and body.
-func encodeResponse(c idem.Cached) []byte {
+func appendHash(b []byte, hash string) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(hash))) //nolint:gosec // no hash has 4 GiB
+	return append(b, hash...)
+}
+
+// encodeTail returns what follows the head of a completed record: the request
+// hash, then status, length of the header, header and body.
+func encodeTail(hash string, c idem.Cached) []byte {
 	header := record.EncodeHeader(c.Header)
-	b := make([]byte, 0, 2*binary.MaxVarintLen64+len(header)+len(c.Body))
+	b := make([]byte, 0, 4+len(hash)+2*binary.MaxVarintLen64+len(header)+len(c.Body))
+	b = appendHash(b, hash)
 	b = binary.AppendVarint(b, int64(c.Status))
 	b = binary.AppendUvarint(b, uint64(len(header)))
 	b = append(b, header...)
@@ -71,7 +84,7 @@ func decode(b string) (stored, error) {
 	return r, err
 }
 
-// decodeTail is the reverse of encodeTail.
+// decodeTail takes apart what follows a head.
 func (r *stored) decodeTail(tail string) error {
 	if len(tail) < 4 {
 		return unreadable("no request hash")

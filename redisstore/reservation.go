@@ -68,7 +68,7 @@ func clampRemember(remember, ttl time.Duration) time.Duration {
 
 func (r *reservation) renew(ctx context.Context) error {
 	s := r.store
-	a, err := s.call(ctx, renewScript, r.key, r.id, micros(s.config.Lease), millis(s.config.Lease+staleTime))
+	a, err := s.run(ctx, renewScript, r.key, leaseHead(r.id), s.leaseMillis)
 	if err == nil && a.kind() != replyRenewed {
 		return idem.ErrLeaseLost
 	}

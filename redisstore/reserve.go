@@ -19,6 +19,7 @@ type request struct {
 	attempt *idem.Attempt // nil: none
 	id      string
 	seen    bool // the key was seen in flight
+	looked  bool // at the key, with a plain command
 }
 
 // Reserve implements [idem.Store]. The hash of the attempt in flight is compared
@@ -127,7 +128,7 @@ type finding struct {
 // probe looks the key up, and reserves it if it is free.
 func (q *request) probe() (finding, error) {
 	began := time.Now()
-	a, err := q.callReserve()
+	a, err := q.look()
 	switch {
 	case err != nil && q.ctx.Err() != nil:
 		return finding{}, waitEnded(q.ctx, q.seen)

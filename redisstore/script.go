@@ -15,15 +15,17 @@ var (
 	reserveLua string
 	//go:embed lua/commit.lua
 	commitLua string
+	//go:embed lua/lost.lua
+	lostLua string
 	//go:embed lua/renew.lua
 	renewLua string
 	//go:embed lua/release.lua
 	releaseLua string
 
 	reserveScript = redis.NewScript(recordLua + reserveLua)
-	commitScript  = redis.NewScript(recordLua + commitLua)
-	renewScript   = redis.NewScript(recordLua + renewLua)
-	releaseScript = redis.NewScript(recordLua + releaseLua)
+	commitScript  = redis.NewScript(commitLua + recordLua + lostLua)
+	renewScript   = redis.NewScript(renewLua)
+	releaseScript = redis.NewScript(releaseLua)
 )
 
 // The first word of a script's reply.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -27,6 +28,14 @@ type Store struct {
 	running  *running.Counter
 	live     live
 	calls    calls
+	sender   *sender
+
+	// leaseMillis is how long the key of a lease lives, an int64: until an owner
+	// that was cut off, and whom nobody followed, can no longer commit.
+	leaseMillis any
+
+	// scriptsOnly: the server does not know the plain SET that looks.
+	scriptsOnly atomic.Bool
 }
 
 var _ idem.Store = (*Store)(nil)
@@ -43,7 +52,9 @@ func New(client redis.UniversalClient, config Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{client: client, config: config, running: running.New()}
-	s.listener = newListener(s)
+	// The millisecond more makes up for those that the server's clock leaves out.
+	s.leaseMillis = (config.Lease + staleTime).Milliseconds() + 1
+	s.listener, s.sender = newListener(s), newSender(s)
 	if err := s.checkPolicy(context.Background()); err != nil {
 		return nil, err
 	}
@@ -70,9 +81,9 @@ func (s *Store) Close() {
 // safe, and the lease is renewed meanwhile.
 func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	r := s.reservationIn(ctx, key)
-	a, err := s.call(context.WithoutCancel(ctx), commitScript, key,
-		r.id, micros(r.ttl), millis(r.ttl+r.remember), encodeTail(requestHash, encodeResponse(response)),
-		s.listener.publishCommand(), r.remember.Microseconds())
+	a, err := s.run(context.WithoutCancel(ctx), commitScript, key,
+		leaseHead(r.id), micros(r.ttl), r.remember.Microseconds(), encodeTail(requestHash, response),
+		s.listener.publishCommand())
 	if err != nil {
 		r.endLater()
 		return unavailable(err)
@@ -121,7 +132,7 @@ func (s *Store) Release(ctx context.Context, key string) error {
 	if s.config.HoldAfterDiscard {
 		return nil
 	}
-	_, err := s.call(context.WithoutCancel(ctx), releaseScript, key, r.id, s.listener.publishCommand())
+	_, err := s.run(context.WithoutCancel(ctx), releaseScript, key, leaseHead(r.id), s.listener.publishCommand())
 	s.flights.poke(key)
 	if err != nil {
 		return unavailable(err)
@@ -159,9 +170,5 @@ func waitEnded(ctx context.Context, seen bool) error {
 }
 
 func micros(d time.Duration) int64 { return max(1, d.Microseconds()) }
-
-// millis is after how long Redis itself may drop a key that ends after d: not a
-// moment before.
-func millis(d time.Duration) int64 { return d.Milliseconds() + 1 }
 
 func errClosed() error { return fmt.Errorf("redisstore: %w", idem.ErrStoreClosed) }

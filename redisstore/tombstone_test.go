@@ -70,7 +70,8 @@ func TestExpiredKeyTakesOneRoundTrip(t *testing.T) {
 	}
 	w.age(ttl)
 	for range 2 {
-		if n := p.during(func() { w.attempt("k").mustFail(idem.ErrKeyExpired) }); n != 1 {
+		retry := w.attemptWith("k", idem.AttemptConfig{RememberExpired: remember})
+		if n := p.during(func() { retry.mustFail(idem.ErrKeyExpired) }); n != 1 {
 			t.Errorf("a refusal took %d round trips, want 1", n)
 		}
 	}

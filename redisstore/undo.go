@@ -6,31 +6,30 @@ import (
 	"sync"
 )
 
-// callReserve runs the script that reserves. Where its outcome stays unknown to
-// the caller, who then runs no handler, what it may have reserved is given up in
-// the background.
-func (q *request) callReserve() (reply, error) {
+// reserveBy makes a call that may reserve. Where its outcome stays unknown to the
+// caller, who then runs no handler, what it may have reserved is given up in the
+// background.
+func (q *request) reserveBy(c *call) (reply, error) {
 	s := q.store
-	done := s.calls.begin(q.id)
-	late := func(a answer) {
-		defer done()
+	c.ctx = q.ctx
+	c.leave = func() func() { return s.calls.begin(q.id) }
+	c.late = func(a answer) {
 		if a.err == nil && a.reply.kind() == replyFresh || a.err != nil && mayHaveRun(a.err) {
 			s.undo(q.key, q.id)
 		}
 	}
-	a, ok := s.callUnless(q.ctx, late, reserveScript, q.key,
-		q.id, micros(s.config.Lease), millis(s.config.Lease+staleTime), encodeTail(q.hash, nil))
-	switch {
-	case !ok:
+	a, ok := s.await(c)
+	if !ok {
 		return nil, context.DeadlineExceeded
-	case a.err != nil:
+	}
+	if a.err != nil && mayHaveRun(a.err) {
+		settled := c.leave()
 		s.running.More()
 		go func() {
 			defer s.running.End()
-			late(a)
+			defer settled()
+			s.undo(q.key, q.id)
 		}()
-	default:
-		done()
 	}
 	return a.reply, a.err
 }
@@ -38,21 +37,21 @@ func (q *request) callReserve() (reply, error) {
 // undo gives a reservation up that nobody holds. If that fails it ends with its
 // lease.
 func (s *Store) undo(key, id string) {
-	if _, err := s.call(context.Background(), releaseScript, key, id, s.listener.publishCommand()); err != nil {
+	if _, err := s.run(context.Background(), releaseScript, key, leaseHead(id), s.listener.publishCommand()); err != nil {
 		s.config.OnError(fmt.Errorf("redisstore: a reservation that nobody uses stays until its lease ends: %w", err))
 	}
 	s.flights.poke(key)
 }
 
-// calls are the attempts that call Reserve's script just now, or whose caller has
-// left meanwhile. An attempt that reserves again must wait for the end of that, or
-// it would lose what it gets.
+// calls are the attempts whose caller has left before the outcome of a call that
+// reserves was known. An attempt that reserves again must wait for the end of that,
+// or it would lose what it gets.
 type calls struct {
 	mu   sync.Mutex // guards byID
 	byID map[string]chan struct{}
 }
 
-// begin notes that id's call has begun, until done is called.
+// begin notes that id's call goes on, until done is called.
 func (c *calls) begin(id string) (done func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +70,7 @@ func (c *calls) begin(id string) (done func()) {
 	}
 }
 
-// wait returns when no call of id is under way.
+// wait returns when no such call of id is under way.
 func (c *calls) wait(ctx context.Context, id string) error {
 	c.mu.Lock()
 	ended := c.byID[id]

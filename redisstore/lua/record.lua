@@ -1,4 +1,4 @@
--- What all scripts know of a record. It is one string: a head of fixed length,
+-- What the scripts know of a record. It is one string: a head of fixed length,
 -- then the length of the request hash (4 bytes), the hash, and what Go encodes of
 -- a response. Numbers are unsigned, most significant byte first; times are
 -- microseconds of the server's clock.
@@ -6,12 +6,17 @@
 --    1     version of the format
 --    2     state: L leased, C completed, R completed and to be remembered,
 --          T tombstone
---    3-10  when the lease ends, the completed record expires, or the tombstone
---          is forgotten
---   11-18  when the lease was reserved, the record completed, or the tombstone
---          made
+--    3-10  when the completed record expires, or the tombstone is forgotten
+--   11-18  when the record completed, or the tombstone was made
 --   19-54  attempt id
 --   55-62  in state R alone: when the key is forgotten
+--
+-- A lease has zeros for both times, so that a plain SET can write it, which does
+-- not know the server's clock: it has ended when its key has no longer to live
+-- than an ended lease is kept.
+--
+-- The key of a record in state C goes at the very moment at which the record
+-- expires: what a plain command still finds in that state is to be replayed.
 --
 -- Whoever does not know a state refuses the record, as one of another version.
 local HEAD = 54
@@ -70,11 +75,4 @@ end
 local function hash_of(key, r)
   local tail = tail_of(key, r)
   return tail and string.sub(tail, 5)
-end
-
--- The channel has the key's own name, so that it lies in the key's slot. It comes
--- last in a script and may fail: an ACL may refuse it, what was written is not
--- rolled back, and waiters poll.
-local function wake(publish, key)
-  redis.pcall(publish, key, '')
 end

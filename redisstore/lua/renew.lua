@@ -1,11 +1,11 @@
--- ARGV: attempt id, lease, milliseconds until the key goes.
-local now = clock()
-local r = look(KEYS[1])
-if not r or r.unreadable or r.attempt ~= ARGV[1] then
-  return { 'lost' }
+-- ARGV: head of the attempt's lease, milliseconds until the key goes.
+local h = redis.call('GETRANGE', KEYS[1], 0, 53)
+if h == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return { 'renewed' }
 end
-if r.state == 'L' then
-  redis.call('SETRANGE', KEYS[1], 2, struct.pack('>I8', now + ARGV[2]))
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+-- The attempt may have completed meanwhile.
+if string.byte(h, 1) == 1 and string.sub(h, 19) == string.sub(ARGV[1], 19) then
+  return { 'renewed' }
 end
-return { 'renewed' }
+return { 'lost' }

@@ -1,4 +1,5 @@
--- ARGV: attempt id, lease, milliseconds until the key goes, length and hash.
+-- ARGV: attempt id, milliseconds until the key goes, for how many of them it is
+-- there after the lease, the record of the lease.
 local now = clock()
 local r = look(KEYS[1])
 if r and r.unreadable then
@@ -17,10 +18,13 @@ if r and only_remembered(r, now) then
   end
   return { 'expired', string.sub(tail, 5) }
 end
+if r and r.state == 'L' then
+  r.ends = now + (redis.call('PTTL', KEYS[1]) - ARGV[3]) * 1000
+end
 -- The instant of expiry counts as expired. An attempt's own lease is the trace of
 -- a call whose reply was lost.
 if r and now < r.ends and (r.state ~= 'L' or r.attempt ~= ARGV[1]) then
   return { 'held', redis.call('GET', KEYS[1]), r.ends - now }
 end
-redis.call('SET', KEYS[1], head('L', now + ARGV[2], now, ARGV[1]) .. ARGV[4], 'PX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[2])
 return { 'fresh' }

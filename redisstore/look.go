@@ -1,0 +1,55 @@
+package redisstore
+
+import (
+	"github.com/redis/go-redis/v9"
+)
+
+// look asks the server for the key, and reserves it if it is free.
+//
+// What most requests find are a free key and a completed record, and for both a
+// plain SET does that writes only where nothing is and returns what is there: it
+// costs the server a small part of a script. It can tell neither when a lease
+// ends nor whether a record in another state does, so for everything else, and on
+// a server that does not know such a SET, there is the script.
+func (q *request) look() (reply, error) {
+	if q.plain() {
+		a, err := q.reserveBy(q.plainCall())
+		switch {
+		case isRefused(err):
+			q.store.scriptsOnly.CompareAndSwap(false, redis.HasErrorPrefix(err, "syntax error"))
+		case err != nil, a.kind() == replyFresh, isCompleted(a.text(1)):
+			return a, err
+		}
+	}
+	return q.reserveBy(q.scriptCall())
+}
+
+// plain tells whether the look is to be one with a plain command. Only the first
+// is: who looks again has seen the key in flight. And where records are remembered
+// after their TTL, a record in such a state is what a retry finds.
+func (q *request) plain() bool {
+	first := !q.looked
+	q.looked = true
+	return first && !q.store.scriptsOnly.Load() && (q.attempt == nil || q.attempt.RememberExpired() <= 0)
+}
+
+// plainCall needs a server that takes NX and GET together.
+func (q *request) plainCall() *call {
+	s := q.store
+	return &call{args: []any{"set", s.config.Prefix + q.key, encodeLease(q.id, q.hash), "nx", "get", "px", s.leaseMillis}}
+}
+
+func (q *request) scriptCall() *call {
+	s := q.store
+	return &call{
+		script: reserveScript, key: s.config.Prefix + q.key,
+		args: []any{q.id, s.leaseMillis, staleTime.Milliseconds(), encodeLease(q.id, q.hash)},
+	}
+}
+
+// isCompleted tells whether a record that a plain command has found is to be
+// replayed. The server has then already decided that its time is not over: the
+// key of a record in this state goes when the record expires.
+func isCompleted(record string) bool {
+	return len(record) >= headBytes && record[0] == version && record[1] == stateCompleted
+}
