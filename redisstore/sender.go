@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -11,16 +12,23 @@ import (
 const (
 	// maxBatch bounds how many calls travel together.
 	maxBatch = 64
-	// maxCarriers bounds how many batches are under way at a time. Where a round
-	// trip takes long, a call waits for a carrier for a small part of it.
-	maxCarriers = 8
+	// nearCarriers bounds how many batches are under way at a time to a server
+	// that answers soon: the fewer, the more travels in each. The time that a call
+	// may wait for a carrier is short there.
+	nearCarriers = 2
+	// maxCarriers bounds it where a round trip takes long, or one that is under
+	// way does.
+	maxCarriers = 16
+	// soon is how long a round trip takes at most that is worth waiting for.
+	soon = 500 * time.Microsecond
 )
 
 // sender sends calls to the server. Calls that come at the same time travel
 // together, in one pipeline: most of what a small command costs the process and
 // the server is reading from and writing to a socket. No call waits for others to
-// come; who comes while nobody collects makes a carrier set out, which lets the
-// goroutines run that are ready to, and takes what is there then.
+// come: who comes while nobody collects makes a carrier set out, which lets the
+// goroutines run that are ready to, and takes what is there then. Only when enough
+// carriers are under way a call waits until one is back.
 //
 // On a Cluster or a Ring every call travels alone: one node that is slow must not
 // hold up what goes to another.
@@ -34,6 +42,8 @@ type sender struct {
 	carriers int
 	// collecting: a carrier is about to take what waits.
 	collecting bool
+	left       time.Time // when the last carrier left
+	near       bool      // the last one that has come back was back soon
 }
 
 func newSender(s *Store) *sender {
@@ -59,16 +69,17 @@ func (d *sender) carry() {
 	for {
 		runtime.Gosched()
 		batch := d.take()
+		left := time.Now()
 		switch len(batch) {
 		case 0:
 			return
 		case 1:
 			a := d.one(batch[0])
-			d.collect()
+			d.back(left)
 			d.store.end(batch[0], a)
 		default:
 			sent := d.pipeline(batch)
-			d.collect()
+			d.back(left)
 			for i, c := range batch {
 				d.deliver(c, c.read(sent[i]))
 			}
@@ -81,7 +92,7 @@ func (d *sender) carry() {
 func (d *sender) take() []*call {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.collecting = false
+	d.collecting, d.left = false, time.Now()
 	n := min(len(d.waiting), maxBatch)
 	if n == 0 {
 		d.carriers--
@@ -99,19 +110,23 @@ func (d *sender) take() []*call {
 // setOut makes one more carrier collect, unless one does or there are enough. The
 // caller holds mu.
 func (d *sender) setOut() {
-	if !d.collecting && d.carriers < maxCarriers {
+	enough := maxCarriers
+	if d.near && time.Since(d.left) < soon {
+		enough = nearCarriers
+	}
+	if !d.collecting && d.carriers < enough {
 		d.collecting = true
 		d.carriers++
 		go d.carry()
 	}
 }
 
-// collect makes the callers that get their answers now leave their next calls to
-// this carrier.
-func (d *sender) collect() {
+// back makes the callers that get their answers now leave their next calls to this
+// carrier, which left at the given time.
+func (d *sender) back(left time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.collecting = true
+	d.collecting, d.near = true, time.Since(left) < soon
 }
 
 // pipeline sends a batch and returns the commands, with their answers.
