@@ -49,11 +49,10 @@ func recordOf(state byte, hash string, c idem.Cached) string {
 	if state == stateRemembered {
 		b = binary.BigEndian.AppendUint64(b, 3_000_000)
 	}
-	var response []byte
-	if state != stateLeased {
-		response = encodeResponse(c)
+	if state == stateLeased {
+		return string(appendHash(b, hash))
 	}
-	return string(append(b, encodeTail(hash, response)...))
+	return string(append(b, encodeTail(hash, c)...))
 }
 
 func mustHold(t *testing.T, record string, want idem.Cached) {

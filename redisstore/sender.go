@@ -42,8 +42,11 @@ type sender struct {
 	carriers int
 	// collecting: a carrier is about to take what waits.
 	collecting bool
-	left       time.Time // when the last carrier left
-	near       bool      // the last one that has come back was back soon
+	// patrolled: somebody will look whether calls still wait when the carriers
+	// under way should long be back.
+	patrolled bool
+	left      time.Time // when the last carrier left
+	near      bool      // the last one that has come back was back soon
 }
 
 func newSender(s *Store) *sender {
@@ -61,6 +64,21 @@ func (d *sender) send(c *call) {
 	defer d.mu.Unlock()
 	d.waiting = append(d.waiting, c)
 	d.setOut()
+	if !d.collecting && !d.patrolled {
+		d.patrolled = true
+		time.AfterFunc(soon, d.patrol)
+	}
+}
+
+// patrol lets another carrier set out for calls that wait for one which is not
+// back as soon as they were told, as when a connection has gone silent under it.
+func (d *sender) patrol() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.patrolled = false
+	if len(d.waiting) > 0 {
+		d.setOut()
+	}
 }
 
 // carry is a carrier's life: batch after batch, as long as there is something to

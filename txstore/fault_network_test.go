@@ -12,6 +12,7 @@ import (
 // with the record, or after a release one with the key and the others with its
 // record.
 func TestWaitersSurviveACutNetwork(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	t.Parallel()
 	for _, commits := range []bool{true, false} {
 		t.Run(map[bool]string{true: "Commit", false: "Release"}[commits], func(t *testing.T) {

@@ -28,9 +28,7 @@ func sealedDoor(t *testing.T, inner door) door {
 // Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 55, 59, 60.
 func TestSealedConformance(t *testing.T) {
 	t.Parallel()
-	h, _ := kitHarness(t, sealedDoor(t, transactional))
-	h.Attempts = idemtest.AttemptsRequired // without one it is the leased store
-	idemtest.Run(t, h)
+	idemtest.Run(t, transactionalHarness(t, sealedDoor(t, transactional)))
 }
 
 // Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 59, 60.

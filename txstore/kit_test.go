@@ -77,12 +77,17 @@ func (ws *kitWorlds) exec(tb idemtest.TB, store idem.Store, sql string, args ...
 // Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	h, _ := kitHarness(t, transactional)
+	idemtest.Run(t, transactionalHarness(t, transactional))
+}
+
+func transactionalHarness(t *testing.T, through door) idemtest.Harness {
+	t.Helper()
+	h, _ := kitHarness(t, through)
 	h.Attempts = idemtest.AttemptsRequired // without one it is the leased store
 	if unlocked {
 		h.Peer = nil // only locks keep attempts of two processes apart
 	}
-	idemtest.Run(t, h)
+	return h
 }
 
 // Behaviours 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13.

@@ -24,6 +24,7 @@ func (w *world) leasedAttempt(key string) *attempt {
 // Behaviour 27. Whoever came first, through whichever door, here or elsewhere:
 // the other one waits, and gets the record or, after a release, the key.
 func TestDoorsExcludeEachOther(t *testing.T) {
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	t.Parallel()
 	doors := map[string]func(*world, string) *attempt{"Transactional": (*world).attempt, "Leased": (*world).leasedAttempt}
 	for first, open := range doors {

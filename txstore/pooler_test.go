@@ -34,6 +34,7 @@ func behindPooler(t *testing.T, serverConns int, g given) *world {
 // by polling. Both Stores have found the pooler out by themselves: none of them
 // has tried to be told.
 func TestThroughPgBouncerDuplicatesRunOnce(t *testing.T) {
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	t.Parallel()
 	g := given{Config: txstore.Config{PollInterval: 50 * time.Millisecond}}
 	w := behindPooler(t, 4, g)
@@ -119,6 +120,7 @@ func TestThroughPgBouncerNothingOutlivesTheTransaction(t *testing.T) {
 // Behaviour 25. With a direct address to listen on, waiters behind a pooler are
 // told.
 func TestThroughPgBouncerWaitersAreToldOnADirectConnection(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	t.Parallel()
 	w := behindPooler(t, 4, given{})
 	waiter := w.process(byNotification)

@@ -125,6 +125,7 @@ func TestStoreLearnsWhatTheTrafficIs(t *testing.T) {
 // A key that is expected to be completed and is not: its record is gone, another
 // process's attempt holds it, or a lease.
 func TestWrongExpectationCostsNoAnswer(t *testing.T) {
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	t.Parallel()
 	for name, through := range doors {
 		t.Run(name, func(t *testing.T) {

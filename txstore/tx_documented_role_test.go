@@ -164,6 +164,7 @@ func (w *documentedWorld) useLeases() {
 // Behaviour 28. The rights that docs/security.md grants are enough for all that
 // each role does.
 func TestDocumentedRolesAreEnough(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	t.Parallel()
 	w := newDocumentedWorld(t)
 	w.useAll(txstore.Config{PollInterval: time.Hour})
@@ -229,6 +230,7 @@ func TestDocumentedRolesCanDoNoMore(t *testing.T) {
 
 // Behaviour 28.
 func TestTransactionalServiceNeedsNoUpdate(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	t.Parallel()
 	w := newDocumentedWorld(t)
 	w.execDocumented("transactional only", w.as("pgidem_migrator"))
@@ -244,6 +246,7 @@ func (w *documentedWorld) revoke(function string) {
 // Behaviours 23, 28. Without a function nothing runs that should not, and with
 // the documented grants all is as before.
 func TestRevokedFunctions(t *testing.T) {
+	needsLocks(t, "it revokes them")
 	t.Parallel()
 	all := []string{
 		"pg_try_advisory_xact_lock(integer, integer)", "pg_notify(text, text)",

@@ -14,6 +14,7 @@ import (
 // have been committed long before that one was sent. Found by the torture
 // program, whose clients were told 409 of a key that they had been answered for.
 func TestFollowerDoesNotRepeatWhatItsLeaderCannotSeeAnyMore(t *testing.T) {
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	t.Parallel()
 	w := newWorld(t, given{})
 	a := w.attempt("k").mustBeFresh()

@@ -33,6 +33,7 @@ func impatient(config *pgxpool.Config) {
 // Behaviour 42. Whatever goes wrong behind a COMMIT that was answered: its client
 // has its success, the record is there, and the waiter finds it by itself.
 func TestBrokenWakeCheckDoesNotSpoilASuccess(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	t.Parallel()
 	for name, body := range brokenWakes {
 		for door, prepare := range map[string]func(*world, *attempt){
@@ -62,6 +63,7 @@ func TestBrokenWakeCheckDoesNotSpoilASuccess(t *testing.T) {
 // Behaviours 42, 48. A release whose wake check goes wrong has released: the
 // waiter has the key at its next poll.
 func TestBrokenWakeCheckOfARelease(t *testing.T) {
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
 	t.Parallel()
 	for name, body := range brokenWakes {
 		t.Run(name, func(t *testing.T) {
