@@ -36,10 +36,14 @@ test: $(SERVERS) ## Run all tests with the race detector; finds or installs Post
 # A folder that the pooler's user can reach, wherever this runs.
 PGBOUNCER := $(or $(TMPDIR),/tmp)/pgidem-pgbouncer
 
-.PHONY: test-pooler
-test-pooler: ## Run txstore's tests through PgBouncer, without and with prepared statements
-	internal/pgbouncer/newer.sh $(PGBOUNCER)
+.PHONY: test-pooler test-unprepared test-prepared
+test-pooler: test-unprepared test-prepared ## Run txstore's tests through PgBouncer, without and with prepared statements
+
+test-unprepared:
 	PGIDEM_TEST_POOLER=unprepared $(GOTESTSUM) -shuffle=on -parallel=4 -timeout=10m $(TEST) ./txstore
+
+test-prepared:
+	internal/pgbouncer/newer.sh $(PGBOUNCER)
 	PGIDEM_TEST_POOLER=prepared PGIDEM_PGBOUNCER=$(PGBOUNCER)/pgbouncer $(GOTESTSUM) -shuffle=on -parallel=4 -timeout=10m $(TEST) ./txstore
 
 # Everything runs even if something fails, and then the whole fails.

@@ -21,6 +21,7 @@ type Cipher interface {
 	Seal(ctx context.Context, plaintext, additional []byte) (keyID string, ciphertext []byte, err error)
 	// Open is the inverse of Seal. It returns an error, and nothing else, for
 	// whatever Seal has not returned for the same additional. For a keyID that
-	// is not known the error is [ErrUnknownKey].
+	// is not known the error is [ErrUnknownKey]; where the key cannot be had at the
+	// moment, one that is [idem.ErrStoreUnavailable], and the client may retry.
 	Open(ctx context.Context, keyID string, ciphertext, additional []byte) (plaintext []byte, err error)
 }

@@ -23,9 +23,10 @@ type Config struct {
 	// HashSecret keys the request hash that the inner store sees, so that the
 	// bodies which a request could have had cannot be tried against it, and
 	// equal requests do not look equal. At least 16 random bytes, the same in
-	// every process. To set or change it is safe, and yet to be done in a quiet
-	// moment: while processes differ in it, a duplicate of a request in flight
-	// or of a remembered one is [idem.ErrHashMismatch]. Completed records are
+	// every process. To set or change it, or to leave OpenOnly with it, is safe,
+	// and yet to be done in a quiet moment: while processes differ in it, a
+	// duplicate of a request in flight or of a remembered one is
+	// [idem.ErrHashMismatch]. Completed records are
 	// not concerned. Defaults to nil: the inner store sees the hash itself.
 	HashSecret []byte
 }

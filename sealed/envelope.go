@@ -37,6 +37,10 @@ var errPlain = errors.New("it is not encrypted, and Config.AcceptPlain is not se
 func (s *Store) seal(ctx context.Context, key, requestHash string, response idem.Cached) (idem.Cached, error) {
 	if s.config.OpenOnly {
 		response.RequestHash = requestHash
+		if _, ok := response.Header[headerName]; ok {
+			response.Header = response.Header.Clone() // a handler's own would be taken for a seal
+			delete(response.Header, headerName)
+		}
 		return response, nil
 	}
 	kept := idem.Cached{Status: response.Status, RequestHash: s.innerHash(key, requestHash)}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/sealed"
@@ -318,5 +319,50 @@ func TestCipherThatFails(t *testing.T) {
 		}
 		record(t, seal(t, inner, sealed.Config{Cipher: ring(t, "a", "a")}), "k", paid)
 		mustBeUnreadable(t, "the cipher fails", s, "k", down)
+	}
+}
+
+// away is a key service that can be out of reach.
+type away struct {
+	sealed.Cipher
+	is bool
+}
+
+func (a *away) Open(ctx context.Context, keyID string, ciphertext, additional []byte) ([]byte, error) {
+	if a.is {
+		return nil, fmt.Errorf("key service: %w", idem.ErrStoreUnavailable)
+	}
+	return a.Cipher.Open(ctx, keyID, ciphertext, additional)
+}
+
+// A retry helps when the key service is back: the record is not unreadable.
+func TestKeyServiceIsAway(t *testing.T) {
+	t.Parallel()
+	cipher := &away{Cipher: ring(t, "a", "a")}
+	s := seal(t, &shelf{}, sealed.Config{Cipher: cipher})
+	record(t, s, "k", paid)
+	cipher.is = true
+	_, _, err := s.Reserve(t.Context(), "k", "h", time.Hour)
+	if p := idem.ProblemFor(err); p.Status != http.StatusServiceUnavailable {
+		t.Errorf("the client is told %d %s: %v", p.Status, p.Type, err)
+	}
+}
+
+// A handler's own header of the marker's name is not taken for a seal.
+func TestHandlerSetsTheMarker(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]sealed.Config{"Sealing": {}, "OpenOnly": {OpenOnly: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config.Cipher = ring(t, "a", "a")
+			s := seal(t, &shelf{}, config)
+			marked := paid
+			marked.Header = http.Header{"Pgidem-Sealed": {"1"}, "Location": {"/a"}}
+			record(t, s, "k", marked)
+			existing, _, err := s.Reserve(t.Context(), "k", "h", time.Hour)
+			if err != nil || existing.Header.Get("Location") != "/a" || !bytes.Equal(existing.Body, paid.Body) {
+				t.Errorf("Reserve = %+v, %v", existing, err)
+			}
+		})
 	}
 }

@@ -37,6 +37,9 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 		return nil, fresh, err
 	}
 	opened, err := s.open(ctx, key, *existing)
+	if errors.Is(err, idem.ErrStoreUnavailable) {
+		return nil, false, fmt.Errorf("sealed: %w", err)
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("sealed: %w: %w", idem.ErrRecordUnreadable, err)
 	}

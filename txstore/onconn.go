@@ -109,8 +109,15 @@ func roundTrip(ctx context.Context, conn *pgx.Conn, limit time.Duration, do func
 	}
 	socket := conn.PgConn().Conn()
 	if err := socket.SetDeadline(time.Now().Add(limit)); err != nil {
-		return err
+		// A connection without deadlines, as one through an SSH tunnel.
+		cut := time.AfterFunc(limit, func() { _ = socket.Close() })
+		defer cut.Stop()
+		return do(context.WithoutCancel(ctx))
 	}
-	defer func() { _ = socket.SetDeadline(time.Time{}) }()
+	defer func() {
+		if !conn.IsClosed() { // or else pgx's own deadline is set, or about to be
+			_ = socket.SetDeadline(time.Time{})
+		}
+	}()
 	return do(context.WithoutCancel(ctx))
 }

@@ -53,6 +53,7 @@ func (r *reservation) release() {
 	r.connMu.Lock()
 	defer r.connMu.Unlock()
 	if r.detached {
+		defer r.store.detached.Add(-1)
 		ctx, cancel := context.WithTimeout(context.Background(), abandonTime)
 		defer cancel()
 		_ = r.tx.conn.Close(ctx)
@@ -73,6 +74,10 @@ func (r *reservation) detach() bool {
 		return false
 	}
 	if !r.detached {
+		if r.store.detached.Add(1) > r.store.pool.Stat().MaxConns() {
+			r.store.detached.Add(-1)
+			return false
+		}
 		r.detached = true
 		r.probe.conn.Hijack()
 	}

@@ -63,10 +63,11 @@ func (k *seeker) seek(ctx context.Context) (*idem.Cached, error) {
 func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 	seen, runs := f.seen, f.runs
 	joined := k.store.flights.sightings(f)
-	defer func() { k.seen = k.seen || k.store.flights.sawInFlight(f, joined) }()
 	for {
 		select {
 		case <-f.done:
+			// Its attempt is over: that it was in flight says nothing any more.
+			k.seen = ctx.Err() != nil && k.store.flights.sawInFlight(f, joined)
 			return f.result()
 		case <-runs:
 			if runs = nil; f.hash != k.hash {
@@ -132,7 +133,7 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 		case isRefusal(err):
 			return nil, false, err // of this request; a follower's may be another
 		case err != nil && (w == nil || errors.Is(err, idem.ErrRecordUnreadable)):
-			return nil, ctx.Err() == nil, k.failed(ctx, err)
+			return nil, !isOver(ctx), k.failed(ctx, err)
 		case err != nil:
 			// Whether it is still in flight is not known now, but it was, and
 			// the waiter's time is not over: a server that restarts comes back.
@@ -195,4 +196,10 @@ func lookFailed(ctx context.Context, cause, err error) error {
 		cause = ctx.Err()
 	}
 	return errors.Join(cause, err)
+}
+
+// isOver tells whether ctx has ended. Its own timer may be a moment late.
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }

@@ -34,6 +34,7 @@ type Store struct {
 	replays  *replaycache.Cache
 	listener *listener
 	running  *running.Counter
+	detached atomic.Int32 // connections taken out of the pool with a COMMIT on them
 	leased   *leasedStore
 
 	expectations *expectations

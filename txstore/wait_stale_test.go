@@ -1,9 +1,14 @@
 package txstore_test
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/txstore"
@@ -37,5 +42,31 @@ func TestFollowerDoesNotRepeatWhatItsLeaderCannotSeeAnyMore(t *testing.T) {
 	proxy.Refuse(false)
 	if got := await(t, "the leader", leader).body(); got != "paid" {
 		t.Errorf("the leader got %s", got)
+	}
+}
+
+// Behaviour 54. The attempt that a duplicate followed has ended without a record,
+// and then the pool has nothing to give: nobody has the key, and the duplicate
+// does not say so.
+func TestFollowerOfAnEndedAttemptDoesNotSayInFlight(t *testing.T) {
+	t.Parallel()
+	var exhausted atomic.Bool
+	w := newWorld(t, given{Pool: func(c *pgxpool.Config) {
+		c.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
+			if exhausted.Load() {
+				<-ctx.Done()
+				return true, ctx.Err()
+			}
+			return true, nil
+		}
+	}})
+	owner := w.attempt("k").mustBeFresh()
+	follower := w.attempt("k").waitUntil(time.Now().Add(time.Second))
+	w.mustFollow("k", 1)
+	exhausted.Store(true)
+	owner.mustRelease()
+	got := await(t, "the follower", follower)
+	if errors.Is(got.err, idem.ErrWaitTimeout) || !errors.Is(got.err, idem.ErrStoreUnavailable) {
+		t.Errorf("it was told %v, want ErrStoreUnavailable", got.err)
 	}
 }
