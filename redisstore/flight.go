@@ -158,8 +158,7 @@ func signal(c chan<- struct{}) {
 func (q *request) follow(f *flight) (*idem.Cached, error) {
 	select {
 	case <-f.done:
-		// Its attempt is over: that it was in flight says nothing any more.
-		q.seen = q.ctx.Err() != nil && f.seen
+		q.seen = q.seen || f.seen // nobody writes it any more
 		return f.result()
 	case <-q.ctx.Done():
 		return nil, q.followEnded(q.ctx, f)

@@ -20,6 +20,9 @@ var notThroughPooler = map[string]string{
 	"TestCommitWhileTheListenerIsAway":                  "it cuts the listener's connection, which goes past the pooler",
 	"TestSynchronousStandbyPromotedInAStorm":            "its pools find the promoted server by themselves: behind a pooler that is the pooler's work",
 	"TestAsynchronousFailoverLosesRowAndRecordTogether": "the same",
+	"TestWaitersSurviveACutNetwork":                     "it waits for the listener's attempts to connect again",
+	"TestBrokenWakeCheckDoesNotSpoilASuccess":           "PgBouncer refuses statement_timeout as a startup parameter",
+	"TestBrokenWakeCheckOfARelease":                     "the same",
 	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
 }
 

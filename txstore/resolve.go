@@ -20,10 +20,14 @@ import (
 func (s *Store) resolve(ctx context.Context, r *reservation, response idem.Cached, deadline time.Time) outcome {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	var free time.Time // since when the key was seen free
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, s.config.PollInterval) {
 		p, err := s.probe(ctx, r.key, pgx.ReadCommitted, 0)
 		if err == nil {
-			out, known := r.verdict(p, response)
+			if free.IsZero() && p.locked {
+				free = time.Now()
+			}
+			out, known := r.verdict(p, response, time.Since(free))
 			if known && out.err == nil {
 				err = s.confirm(ctx, p)
 			}
@@ -65,8 +69,13 @@ func (s *Store) confirm(ctx context.Context, p *probe) error {
 	})
 }
 
-// verdict reads from a look what became of r's COMMIT, if it tells.
-func (r *reservation) verdict(p *probe, response idem.Cached) (out outcome, known bool) {
+// relockTime is far more than a server needs from the ROLLBACK of a response's
+// batch to the lock behind it.
+const relockTime = 50 * time.Millisecond
+
+// verdict reads from a look what became of r's COMMIT, if it tells. The key was
+// first seen free some time ago.
+func (r *reservation) verdict(p *probe, response idem.Cached, free time.Duration) (out outcome, known bool) {
 	switch {
 	case p.found.attemptID == r.attempt.ID():
 		// Ours, even if its TTL is over by now.
@@ -77,6 +86,9 @@ func (r *reservation) verdict(p *probe, response idem.Cached) (out outcome, know
 	case p.found.alive && p.found.completed:
 		// One key, one record: if this one stands, ours never did.
 		return outcome{err: idem.ErrSuperseded}, true
+	case r.attempt.Disposition() == idem.CommitResponse && free < relockTime:
+		// The batch may be between its ROLLBACK and its relock.
+		return out, false
 	case p.locked && !r.store.config.DisableLocks:
 		// Our transaction held this lock until its end. It has ended, then, and
 		// left no record.

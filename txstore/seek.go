@@ -66,8 +66,10 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 	for {
 		select {
 		case <-f.done:
-			// Its attempt is over: that it was in flight says nothing any more.
-			k.seen = ctx.Err() != nil && k.store.flights.sawInFlight(f, joined)
+			// An attempt that ran here is over: that it was in flight says nothing
+			// any more. A leader that only ran out of patience has seen what it has
+			// seen.
+			k.seen = f.hash == "" && k.store.flights.sawInFlight(f, joined)
 			return f.result()
 		case <-runs:
 			if runs = nil; f.hash != k.hash {
