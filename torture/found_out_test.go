@@ -60,6 +60,7 @@ func mustBeFoundOut(t *testing.T, name string) {
 	if !ok {
 		t.Fatal("nothing is known of how this store is found out")
 	}
+	var found []string
 	for seed := 1; seed <= tries; seed++ {
 		run, out := tortured(t, want.storm, "-broken="+name, "-faults="+want.faults, fmt.Sprint("-seed=", seed))
 		v := check.Check(run, limits())
@@ -69,11 +70,13 @@ func mustBeFoundOut(t *testing.T, name string) {
 		case !strings.Contains(out, errBroken.Error()):
 			t.Fatalf("the program does not say that the promise is broken:\n%s", out)
 		case !v.Broke(want.rule):
-			t.Fatalf("found wrong: %v; want %s among it", v.Violations, want.rule)
+			// One flaw shows in more than one way, and not in all of them each time.
+			found = append(found, fmt.Sprint(v.Violations))
+			continue
 		}
 		return
 	}
-	t.Errorf("%d runs found nothing wrong", tries)
+	t.Errorf("%d runs found wrong: %v; want %s among it", tries, found, want.rule)
 }
 
 // What finds a broken store out is its flaw, and not the haste of these runs.
