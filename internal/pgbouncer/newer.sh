@@ -19,8 +19,12 @@ if [ -x "$program" ] && "$program" --version; then exit 0; fi
 [ "$(id -u)" = 0 ] || fail "mmdebstrap needs root"
 if ! command -v mmdebstrap >/dev/null; then
   command -v apt-get >/dev/null || fail "this is no Debian, and mmdebstrap is not installed"
+  # One installation at a time, as everybody here: apt-get fails on a lock of its own.
+  exec 9>"${TMPDIR:-/tmp}/pgidem-install.lock"
+  flock -w 300 9 || fail "another installation does not end"
   { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-upgrade --no-install-recommends mmdebstrap; } >&2 \
     || fail "mmdebstrap cannot be installed"
+  exec 9>&-
 fi
 rm -rf "$folder/tree" "$program"
 mmdebstrap --variant=extract --include=pgbouncer trixie "$folder/tree" \
