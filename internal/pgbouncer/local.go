@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/pgidem/pgidem/internal/localproc"
 )
@@ -54,7 +53,7 @@ func (l *local) startOn(ctx context.Context, port int, s setup) error {
 	if err != nil {
 		return err
 	}
-	if err := l.awaitReady(ctx, p.Exited()); err != nil {
+	if err := p.AwaitReady(ctx, startTimeout, l.ping); err != nil {
 		p.Kill()
 		return l.startError(err)
 	}
@@ -75,26 +74,14 @@ func (l *local) write(name, text string) error {
 
 func (l *local) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port)) }
 
-// awaitReady returns when the port is open. Nothing has to come up behind it.
-func (l *local) awaitReady(ctx context.Context, exited <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", l.address())
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-exited:
-			return errors.New("it exited")
-		case <-ctx.Done():
-			return fmt.Errorf("%w, last: %w", ctx.Err(), err)
-		case <-tick.C:
-		}
+// ping tells whether the port is open. Nothing has to come up behind it.
+func (l *local) ping(ctx context.Context) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", l.address())
+	if err != nil {
+		return err
 	}
+	return conn.Close()
 }
 
 func (l *local) startError(err error) error {

@@ -77,7 +77,7 @@ func (l *local) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := awaitReady(ctx, l.url(), p.Exited()); err != nil {
+	if err := p.AwaitReady(ctx, startTimeout, func(ctx context.Context) error { return ping(ctx, l.url()) }); err != nil {
 		p.Kill()
 		return l.startError(err)
 	}

@@ -8,7 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // masters is how many nodes a Cluster has: the fewest that redis-cli makes one
@@ -74,25 +75,22 @@ func (c *Cluster) create(ctx context.Context) error {
 // awaitSlots returns when every node knows who serves what: the first to hear of
 // it is not the last.
 func (c *Cluster) awaitSlots(ctx context.Context) error {
-	tick := time.NewTicker(readyPoll)
-	defer tick.Stop()
 	for _, addr := range c.addrs {
-		for !serves(ctx, addr) {
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("redisserver: the node at %s does not come to know the cluster: %w", addr, ctx.Err())
-			case <-tick.C:
-			}
+		if err := localproc.Await(ctx, nil, func(ctx context.Context) error { return serves(ctx, addr) }); err != nil {
+			return fmt.Errorf("redisserver: the node at %s does not come to know the cluster: %w", addr, err)
 		}
 	}
 	return nil
 }
 
-// serves tells whether the node would answer for a key, if only by naming
-// another node.
-func serves(ctx context.Context, addr string) bool {
+// serves returns an error unless the node would answer for a key, if only by
+// naming another node.
+func serves(ctx context.Context, addr string) error {
 	answer, err := ask(ctx, addr, "GET any")
-	return err == nil && (strings.HasPrefix(answer, "$") || strings.HasPrefix(answer, "-MOVED"))
+	if err == nil && !strings.HasPrefix(answer, "$") && !strings.HasPrefix(answer, "-MOVED") {
+		err = errors.New(answer)
+	}
+	return err
 }
 
 // Addrs are the nodes' addresses, each host:port.

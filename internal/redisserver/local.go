@@ -74,7 +74,7 @@ func (l *local) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := awaitReady(ctx, address(l.port), p.Exited()); err != nil {
+	if err := p.AwaitReady(ctx, startTimeout, func(ctx context.Context) error { return ping(ctx, address(l.port)) }); err != nil {
 		p.Kill()
 		return l.startError(err)
 	}

@@ -3,42 +3,17 @@ package redisserver
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"time"
 )
 
-const (
-	// readyPoll is how often a starting server is asked.
-	readyPoll = 5 * time.Millisecond
-	// pingTimeout bounds one question.
-	pingTimeout = 2 * time.Second
-)
+// pingTimeout bounds one question.
+const pingTimeout = 2 * time.Second
 
-// awaitReady returns when the server at addr answers. A server that loads its
-// data listens already and refuses commands.
-func awaitReady(ctx context.Context, addr string, exited <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	tick := time.NewTicker(readyPoll)
-	defer tick.Stop()
-	for {
-		err := ping(ctx, addr)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-exited:
-			return errors.New("the server exited")
-		case <-ctx.Done():
-			return fmt.Errorf("%w, last: %w", ctx.Err(), err)
-		case <-tick.C:
-		}
-	}
-}
-
+// ping tells whether the server at addr answers. One that loads its data listens
+// already and refuses commands.
 func ping(ctx context.Context, addr string) error {
 	answer, err := ask(ctx, addr, "PING")
 	if err == nil && answer != "+PONG" {
