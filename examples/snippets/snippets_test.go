@@ -59,7 +59,7 @@ func collect(snippets map[string]string, text string) {
 		case isBegin:
 			name, indent = begun, line[:strings.Index(line, "//")]
 		case code == "// end snippet":
-			snippets[name] = strings.TrimRight(snippets[name], "\n") + "\n"
+			snippets[name] = strings.Trim(snippets[name], "\n") + "\n"
 			name = ""
 		case name != "":
 			snippets[name] += strings.TrimPrefix(line, indent)

@@ -1,7 +1,7 @@
-// Command quickstart is the program of the README.
+// snippet: quickstart
+
 package main
 
-// snippet: quickstart
 import (
 	"context"
 	"log"
@@ -18,39 +18,41 @@ import (
 
 func main() {
 	ctx, url := context.Background(), os.Getenv("DATABASE_URL")
-	pool := must(pgxpool.New(ctx, url))
 	if err := migrations.Up(ctx, url); err != nil {
 		log.Fatal(err)
 	}
-	store := must(txstore.New(pool, txstore.Config{}))
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := txstore.New(pool, txstore.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	once := idem.RESTMiddleware(idem.Config{
-		Store: store,
-		Scope: func(r *http.Request) (string, error) { return tenant(r), nil },
+		Store:    store,
+		Scope:    func(r *http.Request) (string, error) { return tenant(r), nil },
+		Required: true, // no key: 400
 	})
-	http.Handle("POST /orders", authenticated(once(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	http.Handle("POST /orders", authenticated(once(createOrder(store))))
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+}
+
+func createOrder(store *txstore.Store) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		err := store.InTx(r.Context(), func(tx pgx.Tx) error {
 			_, err := tx.Exec(r.Context(), "INSERT INTO orders (tenant) VALUES ($1)", tenant(r))
 			return err
 		})
 		if err != nil {
-			http.Error(w, "try again", http.StatusInternalServerError)
+			http.Error(w, "try again", http.StatusInternalServerError) // a 5xx undoes the writes
 			return
 		}
 		w.WriteHeader(http.StatusCreated)
-	}))))
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
-}
-
-// end snippet
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		log.Fatal(err)
 	}
-	return v
 }
 
-// tenant stands for what your authentication knows of the caller.
+// tenant and authenticated stand for your own authentication.
 func tenant(r *http.Request) string { return r.Header.Get("X-Tenant") }
 
 func authenticated(next http.Handler) http.Handler {
@@ -62,3 +64,5 @@ func authenticated(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// end snippet

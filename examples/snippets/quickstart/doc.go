@@ -1,0 +1,2 @@
+// Command quickstart is the program of the README.
+package main
