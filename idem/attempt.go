@@ -17,8 +17,8 @@ import (
 // It lives in the context, and is not found by a type assertion on the Store,
 // so that a decorator which forwards only the three verbs hides nothing.
 //
-// RESTMiddleware makes one per run of the handler. An interceptor for another
-// transport does the same with [WithAttempt]. All methods are safe for
+// RESTMiddleware and Do make one per run of the handler. An interceptor for
+// another transport does the same with [WithAttempt]. All methods are safe for
 // concurrent use.
 type Attempt struct {
 	config AttemptConfig

@@ -48,7 +48,8 @@ func (c *detachedAttempt) Value(key any) any {
 	return context.WithoutCancel(c.Context).Value(key)
 }
 
-// AttemptFromContext returns the innermost attempt that ctx carries.
+// AttemptFromContext returns the innermost attempt that ctx carries, false if
+// there is none.
 func AttemptFromContext(ctx context.Context) (*Attempt, bool) {
 	a, ok := ctx.Value(attemptKey{}).(*Attempt)
 	return a, ok

@@ -14,9 +14,10 @@ import (
 // before any byte of the body has come.
 const maxPreallocated = 1 << 20
 
-// bufferBody reads the body of r to its end, into room if that is enough. limit bounds it, unless negative;
-// a declared length over the limit is refused before a byte is read, so that a
-// client which waits for "100 Continue" need not send it.
+// bufferBody reads the body of r to its end, into room if that is enough. limit
+// bounds it, unless negative; a declared length over the limit is refused before
+// a byte is read, so that a client which waits for "100 Continue" need not send
+// it.
 func bufferBody(r *http.Request, limit int64, room []byte) ([]byte, error) {
 	if limit < 0 {
 		limit = math.MaxInt64

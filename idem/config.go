@@ -22,8 +22,8 @@ const (
 type Config struct {
 	// Store keeps the records. Required.
 	Store Store
-	// DefaultTTL is how long a record is replayed, from its Commit on.
-	// Defaults to 24 hours.
+	// DefaultTTL is how long a record is replayed, from its Commit on. At least
+	// a microsecond. Defaults to 24 hours.
 	DefaultTTL time.Duration
 	// RememberExpired is how long after DefaultTTL a key is still known: a
 	// retry that comes so late is told 409 and is not run a second time. The
@@ -42,8 +42,8 @@ type Config struct {
 	RequestHash func(*http.Request) (string, error)
 	// WaitTimeout bounds the wait for an attempt in flight; then the client is
 	// told 409. It is cut short so that the answer leaves one second before the
-	// server's WriteTimeout or the request's deadline. Negative: do not wait.
-	// Defaults to 30 seconds.
+	// server's WriteTimeout or the request's deadline. Negative: do not wait,
+	// tell the client 409 at once. Defaults to 30 seconds.
 	WaitTimeout time.Duration
 	// Scope names the namespace of the request's key: the tenant or account
 	// that was authenticated. Requests of different scopes never share a key.
@@ -54,18 +54,24 @@ type Config struct {
 	// Defaults to false: such a request is served as if there were no
 	// middleware.
 	Required bool
-	// Methods are the protected methods.
+	// Methods are the protected methods, in upper case as they are sent.
 	// Defaults to nil: all but GET, HEAD, OPTIONS and TRACE.
 	Methods []string
-	// MaxHandlerTime bounds one run of the handler: its context is cancelled,
-	// its writes are undone, and the client is told 503. Negative: no limit.
-	// Defaults to 30 seconds.
+	// MaxHandlerTime bounds one run of the handler. Then its context is cancelled
+	// with [ErrHandlerTimeout] as its cause, and a quarter of a second later a
+	// handler that has not returned is abandoned. In a transaction its writes are
+	// undone and the client is told 503. Without one, what it returns in that
+	// quarter is delivered and kept as usual; for one that was abandoned the
+	// client is told 503, and its response is recorded when it returns.
+	// Negative: no limit. Defaults to 30 seconds.
 	MaxHandlerTime time.Duration
-	// MaxRequestBytes bounds the request body. Negative: no limit.
-	// Defaults to 1 MiB.
+	// MaxRequestBytes bounds the request body; a larger one is answered 413.
+	// Negative: no limit. Defaults to 1 MiB.
 	MaxRequestBytes int64
-	// MaxResponseBytes bounds the response body that is kept. Negative: no
-	// limit. Defaults to 1 MiB.
+	// MaxResponseBytes bounds the response body that is kept. For a larger one
+	// a transaction is undone and the client is told 500; without a transaction
+	// it is delivered, and a retry is told 409. Negative: no limit.
+	// Defaults to 1 MiB.
 	MaxResponseBytes int64
 	// MaxInFlightPerScope bounds how many protected requests of one scope the
 	// middleware has in hand at once: being read, waiting, running or being
@@ -85,11 +91,13 @@ type Config struct {
 	// replays and new requests are served as ever. Defaults to 0: no limit.
 	MaxWaitingPerScope int
 	// Policy decides by status and header what becomes of a handler's writes
-	// and response. [SetDisposition] overrides it for one request.
-	// Defaults to [DefaultPolicy].
+	// and response. [SetDisposition] overrides it for one request. Where it
+	// returns none of the three Dispositions, the default decides.
+	// Defaults to [DefaultPolicy], except that without a transaction every 4xx
+	// is kept.
 	Policy func(status int, header http.Header) Disposition
-	// ErrorHandler answers a request that the middleware refuses.
-	// Defaults to [WriteProblem].
+	// ErrorHandler answers a request that the middleware refuses. [ProblemFor]
+	// tells what err means to a client. Defaults to [WriteProblem].
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
 	// ReplayHeaderName is the response header that marks a replay; its value is
@@ -107,7 +115,9 @@ type Config struct {
 	// Defaults to 3.
 	MaxRuns int
 	// Observer is told how each protected request ended, once for each and once
-	// more for an end in the background. A panic in it is contained.
+	// more for an end in the background. It is called when the answer has been
+	// written, but a client may get that only when it has returned: it must not
+	// block. A panic in it is contained, and logged to slog's default logger.
 	// Defaults to nil: nobody is told.
 	Observer func(context.Context, Event)
 	// ObserveKeys gives the Observer the keys in clear.

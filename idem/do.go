@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Do runs fn at most once for key and returns its result, to a retry the
-// recorded one. It is RESTMiddleware for code that is not HTTP: consumers of a
-// queue, jobs, handlers of an RPC. What it guarantees depends on cfg.Store in
-// the same way.
+// Do runs fn, records its result under key and returns it; a retry gets the
+// recorded result, and runs nothing. It is RESTMiddleware for code that is not
+// HTTP: consumers of a queue, jobs, handlers of an RPC. What it guarantees
+// depends on cfg.Store in the same way.
 //
 // request is what fn is asked to do. It is hashed, so that a key which comes
 // with another request is [ErrHashMismatch]: by its JSON form, or by the caller

@@ -9,9 +9,11 @@ type Codec interface {
 	// Name is kept with each record; a record of another name is not decoded.
 	// It changes when older records can no longer be read.
 	Name() string
-	// Marshal returns what *v is encoded to.
+	// Marshal returns what *v is encoded to. Its error makes Do return
+	// [ErrResultUnencodable].
 	Marshal(v any) ([]byte, error)
-	// Unmarshal decodes data into *v, which is a zero value.
+	// Unmarshal decodes data into *v, which is a zero value. Its error makes a
+	// replay return [ErrRecordUnreadable].
 	Unmarshal(data []byte, v any) error
 }
 

@@ -19,8 +19,8 @@ type DoConfig struct {
 	// [ErrScopeDenied]. Defaults to "": one namespace for all calls; so check a
 	// tenant that may be missing before it comes here.
 	Scope string
-	// DefaultTTL is how long a record is replayed, from its Commit on.
-	// Defaults to 24 hours.
+	// DefaultTTL is how long a record is replayed, from its Commit on. At least
+	// a microsecond. Defaults to 24 hours.
 	DefaultTTL time.Duration
 	// RememberExpired is how long after DefaultTTL a key is still known: a retry
 	// that comes so late is [ErrKeyExpired] and not run a second time.
@@ -30,9 +30,10 @@ type DoConfig struct {
 	// the caller's context does; then the error is [ErrWaitTimeout]. Negative:
 	// do not wait, the error is [ErrInFlight]. Defaults to 30 seconds.
 	WaitTimeout time.Duration
-	// MaxHandlerTime bounds one run of the function: its context is cancelled,
-	// its writes are undone, and the error is [ErrHandlerTimeout]. Negative: no
-	// limit. Defaults to 30 seconds.
+	// MaxHandlerTime bounds one run of the function, as Config.MaxHandlerTime
+	// does a handler's: its context is cancelled, in a transaction its writes are
+	// undone, and the error is [ErrHandlerTimeout]. Negative: no limit.
+	// Defaults to 30 seconds.
 	MaxHandlerTime time.Duration
 	// MaxResultBytes bounds the encoded result. A larger one is undone in a
 	// transaction, and the error is [ErrResponseTooLarge]. Without one it is
@@ -53,7 +54,8 @@ type DoConfig struct {
 	Codec Codec
 	// Observer is told how each call ended, once for each and once more for an
 	// end in the background; its Event has no Status. [OutcomeReplayed] is how
-	// one learns that a result is a replay. A panic in it is contained.
+	// one learns that a result is a replay. Do returns after it, so it must not
+	// block. A panic in it is contained, and logged to slog's default logger.
 	// Defaults to nil: nobody is told.
 	Observer func(context.Context, Event)
 	// ObserveKeys gives the Observer the keys in clear.

@@ -39,11 +39,13 @@ var (
 	// ErrTooManyRequests: the scope of the request has as many requests in hand
 	// as Config allows. Nothing was run.
 	ErrTooManyRequests = errors.New("idem: too many requests of this scope")
-	// ErrRequestUnreadable: the request body could not be read to its end.
+	// ErrRequestUnreadable: the request body could not be read to its end, or
+	// Config.RequestHash failed.
 	ErrRequestUnreadable = errors.New("idem: request body could not be read")
 	// ErrRequestTooLarge: the request body exceeds Config.MaxRequestBytes.
 	ErrRequestTooLarge = errors.New("idem: request body is too large")
-	// ErrResponseTooLarge: the response exceeds Config.MaxResponseBytes.
+	// ErrResponseTooLarge: the response exceeds Config.MaxResponseBytes. In a
+	// transaction nothing was kept.
 	ErrResponseTooLarge = errors.New("idem: response is too large to be kept")
 	// ErrHandlerTimeout: the handler ran longer than Config.MaxHandlerTime. It
 	// is the cause of the handler's cancelled context.
@@ -58,7 +60,8 @@ var (
 	// is not run.
 	ErrRecordUnreadable = errors.New("idem: stored record cannot be read")
 	// ErrTransactionEnded: the handler ended the transaction that belongs to the
-	// store, so that its record could not be committed with the writes.
+	// store, so that its record could not be committed with the writes. Nothing
+	// was recorded; what the handler has committed itself stays.
 	ErrTransactionEnded = errors.New("idem: handler ended the store's transaction")
 	// ErrTransactionFailed: the handler reported success but left the
 	// transaction aborted, a savepoint open or rows unread. Nothing was kept.

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// RESTMiddleware returns a middleware that runs the handler behind it at most
-// once for each idempotency key and sends retries the recorded response. It
-// panics if cfg is invalid, and names the field.
+// RESTMiddleware returns a middleware that records the response of the handler
+// behind it under the request's idempotency key, and sends a retry that response
+// instead of running the handler. It panics if cfg is invalid, and names the
+// field.
 //
-// Mount it inside authentication, so that Config.Scope can name the caller, and
-// outside of the handler only: what stands between it and the handler runs once
-// for each key too.
+// Mount it inside authentication, so that Config.Scope can name the caller. What
+// stands between it and the handler runs, and is replayed, with the handler.
 //
 // The handler's response is held back until the Store has committed it. The
 // handler runs in a goroutine of its own with a context that outlives its

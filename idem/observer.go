@@ -15,7 +15,8 @@ const (
 	OutcomeResponseCommitted Outcome = "response-committed"
 	// OutcomeDiscarded: the handler ran; nothing is kept.
 	OutcomeDiscarded Outcome = "discarded"
-	// OutcomeReplayed: the recorded response was sent; the handler did not run.
+	// OutcomeReplayed: the recorded response was sent. The handler did not run,
+	// or its run was undone in favour of another attempt's record.
 	OutcomeReplayed Outcome = "replayed"
 	// OutcomeUnprotected: the store was unavailable and Config.FailOpen let the
 	// handler run without protection.
@@ -42,14 +43,14 @@ type Event struct {
 	KeyDigest string
 	// Key is the stored key in clear, only with Config.ObserveKeys.
 	Key string
-	// Runs counts how often the handler ran: 0 for a replay, more than 1 when
-	// it was run again.
+	// Runs counts how often the handler ran: 0 for most replays, more than 1
+	// when it was run again.
 	Runs int
 	// Reserve is the time spent in the store's Reserve: reaching the store and
 	// waiting for another attempt.
 	Reserve time.Duration
-	// Duration is the whole time from the first step of the middleware, or of Do, to
-	// its last.
+	// Duration is the whole time from the first step of the middleware, or of
+	// Do, to its last.
 	Duration time.Duration
 	// Err is what went wrong, with internal detail; nil if nothing did.
 	Err error

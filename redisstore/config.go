@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Config says how a Store works. Its zero value is good for most. It is copied
-// by New; changing it later has no effect.
+// Config says how a Store works. Its zero value is good for most. New refuses
+// negative durations. It is copied by New; changing it later has no effect.
 type Config struct {
 	// Prefix begins the name of every Redis key. Its empty braces make a Cluster
 	// spread the records by their whole keys, whatever braces a client's key

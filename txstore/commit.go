@@ -14,6 +14,12 @@ import (
 // undone first. It waits at most Config.CommitTimeout and does not heed ctx: pgx
 // would cut a COMMIT off at a deadline, and one that waits for a standby becomes
 // visible when it is cut off, before it is safe.
+//
+// Beside the errors of the interface it returns an [idem.CommitError] when the
+// server has refused, [idem.ErrOutcomeUnknown], and [idem.ErrTransactionEnded] or
+// [idem.ErrTransactionFailed] for what the handler has done to the transaction.
+// The attempt of a transaction is over then, whatever it returns; one under a
+// lease may be committed again after an error that leaves it its lease.
 func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	if tx, ok := callerTxFrom(ctx); ok {
 		return tx.commit(ctx, s, key, requestHash, response)

@@ -9,13 +9,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Config says how a Store works. Its zero value is good for most. It is copied
-// by New; changing it later has no effect.
+// Config says how a Store works. Its zero value is good for most. New refuses
+// negative durations and sizes. It is copied by New; changing it later has no
+// effect.
 type Config struct {
 	// Schema is the schema of the records table.
 	// Defaults to the one that the connection's search_path finds.
 	Schema string
-	// IsoLevel is the isolation level of the transactions that handlers run in.
+	// IsoLevel is the isolation level of the transactions that handlers run in:
+	// pgx.ReadCommitted, pgx.RepeatableRead or pgx.Serializable.
 	// Defaults to pgx.ReadCommitted.
 	IsoLevel pgx.TxIsoLevel
 	// AcquireTimeout bounds how long Reserve waits for a pool connection; then
@@ -29,7 +31,8 @@ type Config struct {
 	// not cut off. Defaults to 10 seconds.
 	CommitTimeout time.Duration
 	// Lease is how long a reservation under a lease lasts without renewal. It is
-	// renewed at a third of it while the handler runs.
+	// renewed at a third of it while the handler runs. After a crash it is how
+	// long the key stays in flight. At least 10 milliseconds.
 	// Defaults to 30 seconds.
 	Lease time.Duration
 	// HoldAfterDiscard keeps a key in flight until its lease ends when its handler

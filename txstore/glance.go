@@ -50,10 +50,11 @@ const (
 
 // expectations decide whether a request is more likely a retry of a completed
 // one than the first of its key. A replay that was glanced at takes one round
-// trip and one statement, and two of each less than one found by reserving; a
-// fresh request that was glanced at takes one of each more. So a Store glances at
-// the keys that it has seen completed itself, and at all of them while most
-// requests are replays. A wrong guess costs a round trip, never an answer.
+// trip and one statement, one found by reserving two round trips and five
+// statements; a fresh request that was glanced at takes one of each more. So a
+// Store glances at the keys that it has seen completed itself, and at all of them
+// while most requests are replays. A wrong guess costs a round trip, never an
+// answer.
 type expectations struct {
 	seed   maphash.Seed
 	share  atomic.Int32

@@ -34,8 +34,8 @@ func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
 // own is committed when fn returns nil, rolled back otherwise.
 //
 // In a context whose request has ended fn is not run, and the error is
-// [pgx.ErrTxClosed]. A transaction that another Store opened is not joined: it may be in another
-// database.
+// [pgx.ErrTxClosed]. A transaction that another Store opened is not joined: it
+// may be in another database.
 func (s *Store) InTx(ctx context.Context, fn func(pgx.Tx) error) error {
 	if tx, ok := s.txFrom(ctx); ok {
 		return fn(tx)

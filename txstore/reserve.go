@@ -12,6 +12,11 @@ import (
 // Reserve implements [idem.Store]. With an attempt in ctx a fresh key comes with
 // an open transaction, which ends with Commit or Release. With [WithTx] it never
 // waits: a key in flight is [idem.ErrInFlight]. With neither it takes a lease.
+//
+// A ttl under a microsecond is an error, one over 200 years is cut down to that.
+// Beside the errors of the interface it returns [idem.ErrRecordUnreadable], and
+// [idem.ErrStoreUnavailable] also where the table is missing or the pool has no
+// connection within Config.AcquireTimeout.
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
 	if err := checkReserve(key, ttl); err != nil {
 		return nil, false, err

@@ -44,7 +44,8 @@ var _ idem.Store = (*Store)(nil)
 
 // New returns a Store that works on connections of pool, which stays the
 // caller's: close the Store first, then the pool. New connects to nothing and
-// starts nothing.
+// starts nothing: its error is about pool or config, and names the field. That
+// the table is missing shows in the first Reserve.
 func New(pool *pgxpool.Pool, config Config) (*Store, error) {
 	config, err := config.withDefaults(pool)
 	if err != nil {
