@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The two forms of a key, written once more, as RFC 8941 and DESIGN have them.
+// The two forms of a key, written once more: a String of RFC 8941, and raw.
 var (
 	quotedForm = regexp.MustCompile(`^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$`)
 	rawForm    = regexp.MustCompile(`^[\x21\x23-\x2b\x2d-\x7e]+$`)

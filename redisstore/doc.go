@@ -15,7 +15,7 @@
 //
 // Every step is one command or one Lua script on one key, and the server's clock
 // is the only one. A fresh request takes two round trips, a replay one. Requests
-// that come at the same time travel together in pipelines, but on a Cluster or a
+// that come at the same time travel together in pipelines, except on a Cluster or a
 // Ring. It needs Redis 6.2 or Valkey; from 7.0 on, a replay and the first step of
 // a fresh request need no script, unless records are to be remembered.
 package redisstore

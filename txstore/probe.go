@@ -101,8 +101,8 @@ func (p *probe) fresh() bool {
 	return p.locked && !p.found.alive
 }
 
-// probe opens a transaction and looks key up in it: DESIGN's first step, one
-// round trip on a warm connection.
+// probe opens a transaction and looks key up in it, in one round trip on a warm
+// connection.
 func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (p *probe, err error) {
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
 		p = &probe{table: t, h: t.hash(key), conn: conn}
