@@ -13,6 +13,7 @@
 //	    -database 'postgres://…/app?x-migrations-table=pgidem_schema_migrations' up
 //
 // or with pgx5:// in place of postgres://, whichever driver it was built with.
+//
 // The first two agree on the version table and on the advisory lock, so they may
 // be mixed and run at the same time. The tables are made in the first schema of
 // the connection's search_path.
