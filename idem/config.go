@@ -62,7 +62,8 @@ type Config struct {
 	// handler that has not returned is abandoned. In a transaction its writes are
 	// undone and the client is told 503. Without one, what it returns in that
 	// quarter is delivered and kept as usual; for one that was abandoned the
-	// client is told 503, and its response is recorded when it returns.
+	// client is told 503, and its response is recorded when it returns, unless
+	// its lease has ended and another attempt has taken the key by then.
 	// Negative: no limit. Defaults to 30 seconds.
 	MaxHandlerTime time.Duration
 	// MaxRequestBytes bounds the request body; a larger one is answered 413.

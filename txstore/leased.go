@@ -19,7 +19,9 @@ import (
 //
 // An attempt that loses its lease, because it could not be renewed in time, has
 // its handler's context cancelled with [idem.ErrLeaseLost] as cause, and its
-// Commit is refused once another attempt has taken the key.
+// Commit is refused once another attempt has taken the key. A lease is renewed
+// for no longer than the attempt's MaxHandlerTime, if that is limited, and two
+// leases more.
 func (s *Store) Leased() idem.Store { return s.leased }
 
 // leasedStore is the Store's other door.
