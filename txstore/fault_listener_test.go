@@ -44,6 +44,7 @@ func (w *world) listenerPID(key string) int {
 	return w.count(`
 		SELECT coalesce(max(pid), 0) FROM pg_locks
 		WHERE locktype = 'advisory' AND granted AND mode = 'ShareLock' AND objsubid = 2
+		    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		    AND classid = $1::bigint::oid AND objid = $2::bigint::oid`,
 		int64(txstore.WaitClass), int64(uint32(w.number(key))))
 }
