@@ -42,28 +42,29 @@ type entry struct {
 	waiters    map[*registration]struct{}
 }
 
-// registration is one waiter's place. wake has a value when it is time to probe:
-// after the registration has come to hold, and after each notification.
+// registration is one waiter's place. wake has a value when it is time to look:
+// after the registration has come to hold, and after each notification, for
+// which the value is true.
 type registration struct {
 	h    int32
-	wake chan struct{}
+	wake chan bool
 }
 
 func newListener(s *Store) *listener {
 	return &listener{store: s, wanted: make(map[int32]*entry)}
 }
 
-func (r *registration) signal() {
+func (r *registration) signal(told bool) {
 	select {
-	case r.wake <- struct{}{}:
-	default: // it has not yet heard the last one, and will probe after this
+	case r.wake <- told:
+	default: // it has not yet heard the last one, and will look after this
 	}
 }
 
 // register makes a waiter hear of h. Where that is not possible, its wake stays
 // silent and its poll has to do.
 func (l *listener) register(h int32) *registration {
-	r := &registration{h: h, wake: make(chan struct{}, 1)}
+	r := &registration{h: h, wake: make(chan bool, 1)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.useless() || l.store.config.DisableListen {
@@ -80,7 +81,7 @@ func (l *listener) register(h int32) *registration {
 	}
 	e.waiters[r] = struct{}{}
 	if e.registered {
-		r.signal()
+		r.signal(false)
 	}
 	if l.ended == nil {
 		l.ended = make(chan struct{})
@@ -116,15 +117,15 @@ func (l *listener) change() {
 func (l *listener) notified(h int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.signalAll(l.wanted[h])
+	l.signalAll(l.wanted[h], true)
 }
 
-func (l *listener) signalAll(e *entry) {
+func (l *listener) signalAll(e *entry, told bool) {
 	if e == nil {
 		return
 	}
 	for r := range e.waiters {
-		r.signal()
+		r.signal(told)
 	}
 }
 
@@ -135,7 +136,7 @@ func (l *listener) registered(h int32) {
 	defer l.mu.Unlock()
 	if e := l.wanted[h]; e != nil && !e.registered {
 		e.registered = true
-		l.signalAll(e)
+		l.signalAll(e, false)
 	}
 }
 

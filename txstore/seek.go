@@ -110,10 +110,12 @@ func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
 	return cached, err
 }
 
-// once looks once. At first, a key that is expected to be completed is glanced
-// at; if nothing replays it then, it is looked at in full.
-func (k *seeker) once(ctx context.Context, first bool) (look, error) {
-	if !first || !k.store.expectations.replay(k.key) {
+// once looks once. A key that is likely to be completed is glanced at; if nothing
+// replays it then, it is looked at in full. Of a crowd that was told of a commit,
+// nobody takes the key's lock then, which would be in the others' way, and whose
+// end would have to be told to them in turn.
+func (k *seeker) once(ctx context.Context, likely bool) (look, error) {
+	if !likely {
 		return k.look(ctx)
 	}
 	f, err := k.store.glance(ctx, k.key)
@@ -128,9 +130,10 @@ func (k *seeker) once(ctx context.Context, first bool) (look, error) {
 func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, err error) {
 	var w *wait
 	defer func() { w.stop() }()
-	for first := true; ; first = false {
+	likely := k.store.expectations.replay(k.key)
+	for {
 		asked := time.Now()
-		l, err := k.once(ctx, first)
+		l, err := k.once(ctx, likely)
 		switch {
 		case isRefusal(err):
 			return nil, false, err // of this request; a follower's may be another
@@ -140,7 +143,8 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 			// Whether it is still in flight is not known now, but it was, and
 			// the waiter's time is not over: a server that restarts comes back.
 			k.store.flights.markBlind(k.flight)
-			if cause := w.next(ctx, 0); cause != nil {
+			var cause error
+			if likely, cause = w.next(ctx, 0); cause != nil {
 				return nil, false, lookFailed(ctx, cause, err)
 			}
 			continue
@@ -158,7 +162,7 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 		if w == nil {
 			w = k.store.newWait(l.h)
 		}
-		if err := w.next(ctx, l.leaseLeft); err != nil {
+		if likely, err = w.next(ctx, l.leaseLeft); err != nil {
 			return nil, false, err
 		}
 	}

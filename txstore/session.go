@@ -188,7 +188,7 @@ func (s *session) difference() (lock, unlock []int32, err error) {
 			lock = append(lock, h)
 		case !e.registered: // a new entry for a lock that was not yet given up
 			e.registered = true
-			s.l.signalAll(e)
+			s.l.signalAll(e, false)
 		}
 	}
 	for h := range s.held {

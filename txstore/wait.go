@@ -26,22 +26,23 @@ func (s *Store) newWait(h int32) *wait {
 	return &wait{store: s, registration: s.listener.register(h), interval: s.config.PollInterval}
 }
 
-// next returns nil when it is time to probe again: when the registration
-// holds, on a notification, at the end of a foreign lease, or at the next poll. It returns
-// an error when the waiter must give up.
-func (w *wait) next(ctx context.Context, leaseLeft time.Duration) error {
+// next returns when it is time to look again: when the registration holds, on a
+// notification, at the end of a foreign lease, or at the next poll. It returns an
+// error when the waiter must give up. told: somebody has let go of the key, and
+// mostly that is its owner, who has committed.
+func (w *wait) next(ctx context.Context, leaseLeft time.Duration) (told bool, err error) {
 	poll := time.NewTimer(w.pause(leaseLeft))
 	defer poll.Stop()
 	select {
-	case <-w.registration.wake:
+	case told = <-w.registration.wake:
 	case <-poll.C:
 		w.interval = min(2*w.interval, pollGrowth*w.store.config.PollInterval)
 	case <-ctx.Done():
-		return waitEnded(ctx, true)
+		return false, waitEnded(ctx, true)
 	case <-w.store.running.Closed():
-		return errClosed()
+		return false, errClosed()
 	}
-	return nil
+	return told, nil
 }
 
 // pause is the time to the next poll: the interval with half of it more or

@@ -167,3 +167,33 @@ func TestWaiterIsToldWithACancellingPool(t *testing.T) {
 		t.Errorf("told to OnError: %v", troubles)
 	}
 }
+
+// A crowd over several processes is told of a commit once. Those who come for the
+// record take no lock for it, whose end they would have to tell one another.
+func TestCommitIsToldOnce(t *testing.T) {
+	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
+	w := newWorld(t, given{})
+	ear := w.ear()
+	a := w.attempt("k").mustBeFresh()
+	var waiting []<-chan reserved
+	for i := range 3 {
+		p := w.process(given{Listens: true, Config: txstore.Config{PollInterval: never}})
+		p.attempt(fmt.Sprintf("warm-%d", i)).mustBeFresh().mustRelease()
+		before := p.pool.Stat().AcquireCount()
+		waiting = append(waiting, p.attempt("k").start())
+		eventually(t, "it has looked, registered, and looked again", func() bool {
+			stat := p.pool.Stat()
+			return stat.AcquireCount() == before+2 && stat.AcquiredConns() == 0
+		})
+	}
+	a.mustCommit("paid")
+	for _, one := range waiting {
+		if got := await(t, "the answer", one).body(); got != "paid" {
+			t.Errorf("a waiter got %s", got)
+		}
+	}
+	if n := ear.untilControl(w); n != 1 {
+		t.Errorf("%d notifications of one commit to three processes", n)
+	}
+}
