@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/pgidem/pgidem/bench/internal/contend"
@@ -24,6 +25,8 @@ var stormStores = []string{storm.Transactional, storm.Leased, storm.Redis}
 
 // runStorm lets four processes send one request a thousand times at once, and
 // says how often it ran, when they had their answers, and what the waiting cost.
+// In each round a broadcast that protects nothing comes first: what it needs, the
+// machine needs.
 func runStorm(ctx context.Context, o options) error {
 	s, err := openStage(ctx, ownServer, "shared_preload_libraries=pg_stat_statements")
 	if err != nil {
@@ -36,105 +39,89 @@ func runStorm(ctx context.Context, o options) error {
 	if err := contend.Prepare(ctx, s.url); err != nil {
 		return err
 	}
-	fmt.Println(s.facts)
+	fmt.Printf("%s\n%d duplicates over %d processes of one request that takes %v; times since its Commit began\n\n",
+		s.facts, stormDuplicates, stormProcesses, stormHandler)
 	stores := o.stores
 	if len(stores) == 0 {
 		stores = stormStores
 	}
-	for _, store := range stores {
-		for range o.rounds {
-			if err := s.storm(ctx, store); err != nil {
+	stores = append([]string{storm.Broadcast}, stores...)
+	seen := make(map[string][]stormed)
+	for range o.rounds {
+		for _, store := range stores {
+			r, err := s.storm(ctx, store)
+			if err != nil {
 				return fmt.Errorf("%s: %w", store, err)
 			}
+			r.print(store)
+			seen[store] = append(seen[store], r)
 		}
 	}
+	printStorms(stores, seen)
 	return nil
 }
 
-// storm makes one, from start to end.
-func (s *stage) storm(ctx context.Context, store string) error {
+// stormed is what became of one storm.
+type stormed struct {
+	storm.Result
+	calls int64
+}
+
+// storm makes one, from start to end, and fails unless its request ran once and
+// everybody has the answer.
+func (s *stage) storm(ctx context.Context, store string) (r stormed, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
 	count, err := s.counter(ctx, store)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer count.close()
 	task := storm.Task{
 		Store: store, Postgres: s.url, Redis: s.redis.Addr(), Key: payment.NewKey(),
 		Duplicates: stormDuplicates / stormProcesses, Handler: stormHandler,
 	}
-	processes, err := startAll(ctx, task)
-	defer func() {
-		for _, p := range processes {
-			p.Close()
-		}
-	}()
+	processes, err := storm.Open(func() *exec.Cmd { return exec.CommandContext(ctx, self) }, task, stormProcesses)
 	if err != nil {
-		return err
+		return r, err
 	}
+	defer processes.Close()
 	if err := count.reset(ctx); err != nil {
-		return err
+		return r, err
 	}
-	at := time.Now().Add(100 * time.Millisecond)
-	for _, p := range processes {
-		if err := p.Go(at); err != nil {
-			return err
-		}
-	}
-	var outcomes []storm.Outcome
-	for _, p := range processes {
-		outcome, err := p.Outcome()
-		if err != nil {
-			return err
-		}
-		outcomes = append(outcomes, outcome)
-	}
-	calls, err := count.read(ctx)
+	outcomes, err := processes.Break(time.Now().Add(100 * time.Millisecond))
 	if err != nil {
-		return err
+		return r, err
 	}
-	return printStorm(store, outcomes, calls)
+	r.Result = storm.Sum(outcomes)
+	if r.calls, err = count.read(ctx); err != nil {
+		return r, err
+	}
+	return r, r.Check(stormDuplicates)
 }
 
-func startAll(ctx context.Context, task storm.Task) (processes []*storm.Process, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	for range stormProcesses {
-		p, err := storm.Start(exec.CommandContext(ctx, self), task)
-		if err != nil {
-			return processes, err
-		}
-		processes = append(processes, p)
-	}
-	return processes, nil
+func (r stormed) print(store string) {
+	fmt.Printf("%-10s  p50 %5.1f ms, p99 %5.1f ms, last %5.1f ms; Commit took %.1f ms; %d statements or commands; %d connections held by waiters; %.1f kB for each waiter, %+.1f kB later in the wait, %.1f kB in the end\n",
+		store, r.after(50), r.after(99), r.after(100), r.Commit.Seconds()*1000, r.calls, r.Held, r.PerWaiter/1000, r.Grown/1000, r.Left/1000)
 }
 
-// printStorm says what became of it, and fails unless the request ran once.
-func printStorm(store string, outcomes []storm.Outcome, calls int64) error {
-	var (
-		runs      int
-		committed time.Time
-		late      []float64
-	)
-	for _, o := range outcomes {
-		if runs += o.Runs; o.Runs > 0 {
-			committed = o.Committed
+// after returns when so many percent were answered.
+func (r stormed) after(percent float64) float64 { return stats.Percentile(r.Late, percent) }
+
+// printStorms compares the stores over all rounds.
+func printStorms(stores []string, seen map[string][]stormed) {
+	fmt.Printf("\np99, in ms       median   best  worst  statements  connections held  kB a waiter\n")
+	for _, store := range stores {
+		var p99, kilobytes []float64
+		var calls int64
+		held := 0
+		for _, r := range seen[store] {
+			p99 = append(p99, r.after(99))
+			kilobytes = append(kilobytes, r.PerWaiter/1000)
+			calls, held = max(calls, r.calls), max(held, r.Held)
 		}
+		fmt.Printf("%-15s  %6.1f %6.1f %6.1f  %10d  %16d  %11.1f\n", store, stats.Median(p99), slices.Min(p99), slices.Max(p99), calls, held, stats.Median(kilobytes))
 	}
-	for _, o := range outcomes {
-		for _, answered := range o.Answered {
-			late = append(late, max(0, answered.Sub(committed).Seconds()*1000))
-		}
-	}
-	fmt.Printf("\n%s: %d duplicates over %d processes: %d run; answered after its Commit began: p50 %.1f ms, p99 %.1f ms, last %.1f ms; %d statements or commands in all\n",
-		store, len(late), len(outcomes), runs, stats.Percentile(late, 50), stats.Percentile(late, 99), stats.Percentile(late, 100), calls)
-	for i, o := range outcomes {
-		fmt.Printf("  process %d: %d runs; pool connections held while all waited: %d at most; heap %d kB before, %d kB while all waited, %d kB after\n",
-			i+1, o.Runs, o.Held, o.HeapBefore/1024, o.HeapWaiting/1024, o.HeapAfter/1024)
-	}
-	if runs != 1 || len(late) != stormDuplicates {
-		return fmt.Errorf("%d runs and %d answers, want 1 and %d", runs, len(late), stormDuplicates)
-	}
-	return nil
 }

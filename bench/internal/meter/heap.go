@@ -23,3 +23,10 @@ func LiveHeap() uint64 {
 	runtime.GC()
 	return ReadHeap().Live
 }
+
+// Stacks returns what the goroutines' stacks take.
+func Stacks() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.StackInuse
+}

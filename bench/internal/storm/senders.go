@@ -2,7 +2,6 @@ package storm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,86 +9,47 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/pgidem/pgidem/bench/internal/meter"
 	"github.com/pgidem/pgidem/bench/internal/payment"
 	"github.com/pgidem/pgidem/idem"
-	"github.com/pgidem/pgidem/redisstore"
-	"github.com/pgidem/pgidem/txstore"
 )
 
-// poolConns is few: a wait that held a connection would be seen, and would keep
-// others from theirs.
-const poolConns = 4
-
-// senders are the clients of one process, and the server that they share.
+// senders are the clients of one process, and the server that they share. They
+// call it as net/http would, without a network in between: what they have to wait
+// for is the protection alone.
 type senders struct {
-	task   Task
-	pool   *pgxpool.Pool
-	store  *txstore.Store
-	stores []func() // to close
-	server http.Handler
+	task       Task
+	protection *protection
+	server     http.Handler
+	answers    []answer // of each duplicate its own
 
-	// mu guards outcome and failed.
+	// mu guards outcome.
 	mu      sync.Mutex
 	outcome Outcome
-	failed  error
 }
 
-func open(task Task) (s *senders, err error) {
-	ctx := context.Background()
-	s = &senders{task: task}
-	config, err := pgxpool.ParseConfig(task.Postgres)
+// answer is what a duplicate has got, and when.
+type answer struct {
+	at  time.Time
+	err error
+}
+
+func open(task Task) (*senders, error) {
+	protect, ok := protections[task.Store]
+	if !ok {
+		return nil, fmt.Errorf("no store is called %q", task.Store)
+	}
+	p, err := protect(task)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = poolConns
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, err
-	}
-	if s.store, err = txstore.New(s.pool, txstore.Config{}); err != nil {
-		return nil, err
-	}
-	s.onClose(s.pool.Close)
-	s.onClose(s.store.Close)
-	chosen, err := s.choose()
-	if err != nil {
-		return nil, err
-	}
-	protect := idem.RESTMiddleware(idem.Config{Store: &witness{Store: chosen, sees: s}})
-	s.server = protect(http.HandlerFunc(s.handle))
+	s := &senders{task: task, protection: p, answers: make([]answer, task.Duplicates)}
+	s.server = idem.RESTMiddleware(idem.Config{Store: &witness{Store: p.store, sees: s}})(http.HandlerFunc(s.handle))
 	// Warm: connections, statements, the pub/sub's code.
 	return s, s.send(payment.NewKey(), 0)
 }
 
-func (s *senders) onClose(f func()) { s.stores = append(s.stores, f) }
-
-func (s *senders) choose() (idem.Store, error) {
-	switch s.task.Store {
-	case Transactional:
-		return s.store, nil
-	case Leased:
-		return s.store.Leased(), nil
-	case Redis:
-		client := redis.NewClient(&redis.Options{Addr: s.task.Redis, PoolSize: poolConns})
-		s.onClose(func() { _ = client.Close() })
-		store, err := redisstore.New(client, redisstore.Config{})
-		if err == nil {
-			s.onClose(store.Close)
-		}
-		return store, err
-	}
-	return nil, fmt.Errorf("no store is called %q", s.task.Store)
-}
-
-func (s *senders) close() {
-	for i := len(s.stores) - 1; i >= 0; i-- {
-		s.stores[i]()
-	}
-}
+func (s *senders) close() { s.protection.close() }
 
 // durationHeader tells the handler how long it takes.
 const durationHeader = "Bench-Duration"
@@ -98,20 +58,20 @@ const durationHeader = "Bench-Duration"
 func (s *senders) handle(w http.ResponseWriter, r *http.Request) {
 	took, _ := time.ParseDuration(r.Header.Get(durationHeader))
 	if took > 0 {
-		s.mu.Lock()
-		s.outcome.Runs++
-		s.mu.Unlock()
+		s.see(func(o *Outcome) { o.Runs++ })
 	}
-	err := s.store.InTx(r.Context(), func(tx pgx.Tx) error {
-		time.Sleep(took) // the work, in the transaction if there is one
-		return payment.Pay(r.Context(), tx)
-	})
-	if err != nil {
+	if err := s.protection.pay(r.Context(), took); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.WriteHeader(payment.Status)
 	_, _ = w.Write([]byte(payment.Body))
+}
+
+func (s *senders) see(note func(*Outcome)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	note(&s.outcome)
 }
 
 // send sends the request once, and checks the answer.
@@ -127,50 +87,67 @@ func (s *senders) send(key string, takes time.Duration) error {
 	return nil
 }
 
-// run sends all duplicates at the moment that was given.
-func (s *senders) run(at time.Time) (Outcome, error) {
-	before := meter.LiveHeap()
+// run sends all duplicates at that moment, and returns when all are answered. It
+// looks at them twice while they wait, with time for the collector to end before
+// the handler does.
+func (s *senders) run(at time.Time) {
+	s.outcome.Before = inUse()
 	var all sync.WaitGroup
-	for range s.task.Duplicates {
+	for i := range s.answers {
 		all.Go(func() {
 			time.Sleep(time.Until(at))
 			err := s.send(s.task.Key, s.task.Handler)
-			s.answered(time.Now(), err)
+			s.answers[i] = answer{at: time.Now(), err: err}
 		})
 	}
-	// In the middle of the handler everybody waits who will.
+	time.Sleep(time.Until(at.Add(s.task.Handler / 4)))
+	early, held := inUse(), s.held()
 	time.Sleep(time.Until(at.Add(s.task.Handler / 2)))
-	held := int(s.pool.Stat().AcquiredConns())
-	waiting := meter.LiveHeap()
+	held = max(held, s.held())
+	late := inUse()
 	all.Wait()
+	s.see(func(o *Outcome) { o.Early, o.Late, o.Held = early, late, held })
+}
+
+// held is the number of connections that waiters hold now.
+func (s *senders) held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.outcome.Runs > 0 {
-		held-- // the handler's own
+	return s.protection.held(s.outcome.Runs > 0)
+}
+
+// inUse returns how much memory is, after all garbage was collected.
+func inUse() uint64 { return meter.LiveHeap() + meter.Stacks() }
+
+// report sums up what this process has seen.
+func (s *senders) report() Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.answers {
+		if a.err != nil {
+			s.outcome.Failed = append(s.outcome.Failed, a.err.Error())
+		} else {
+			s.outcome.Answered = append(s.outcome.Answered, a.at)
+		}
 	}
-	s.outcome.Held, s.outcome.HeapBefore, s.outcome.HeapWaiting = held, before, waiting
-	s.outcome.HeapAfter = meter.LiveHeap()
-	return s.outcome, s.failed
+	s.outcome.After = inUse()
+	return s.outcome
 }
 
-func (s *senders) answered(at time.Time, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.outcome.Answered = append(s.outcome.Answered, at)
-	s.failed = errors.Join(s.failed, err)
-}
-
-// witness notes when the Commit begins.
+// witness notes when the Commit begins, and how long it takes.
 type witness struct {
 	idem.Store
 	sees *senders
 }
 
 func (w *witness) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
-	w.sees.mu.Lock()
-	if key == w.sees.task.Key {
-		w.sees.outcome.Committed = time.Now()
+	if key != w.sees.task.Key {
+		return w.Store.Commit(ctx, key, requestHash, response)
 	}
-	w.sees.mu.Unlock()
-	return w.Store.Commit(ctx, key, requestHash, response)
+	began := time.Now()
+	w.sees.see(func(o *Outcome) { o.Committed = began })
+	err := w.Store.Commit(ctx, key, requestHash, response)
+	took := time.Since(began)
+	w.sees.see(func(o *Outcome) { o.Commit = took })
+	return err
 }
