@@ -2,13 +2,15 @@ package main
 
 import (
 	"context"
+	"net/url"
 	"regexp"
 	"strconv"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pgidem/pgidem/bench/internal/meter"
 	"github.com/pgidem/pgidem/bench/internal/storm"
+	"github.com/pgidem/pgidem/internal/wiretap"
 )
 
 // counter counts what a server executes.
@@ -20,34 +22,42 @@ type counter interface {
 	close()
 }
 
-func (s *stage) counter(ctx context.Context, store string) (counter, error) {
+// counter returns one for what the store has its records in, and the URL by which
+// PostgreSQL must be reached meanwhile.
+func (s *stage) counter(store string) (c counter, databaseURL string, err error) {
 	if store == storm.Redis {
-		return &commands{client: redis.NewClient(&redis.Options{Addr: s.redis.Addr()})}, nil
+		return &commands{client: redis.NewClient(&redis.Options{Addr: s.redis.Addr()})}, s.url, nil
 	}
-	conn, err := pgx.Connect(ctx, s.url)
+	u, err := url.Parse(s.url)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	_, err = conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-	return &statements{conn}, err
+	proxy, err := wiretap.Open(u.Host)
+	if err != nil {
+		return nil, "", err
+	}
+	u.Host = proxy.Addr()
+	return &statements{proxy: proxy, wire: meter.Tap(proxy)}, u.String(), nil
 }
 
-// statements counts with pg_stat_statements: BEGIN and COMMIT count too.
-type statements struct{ conn *pgx.Conn }
-
-func (s *statements) reset(ctx context.Context) error {
-	_, err := s.conn.Exec(ctx, "SELECT pg_stat_statements_reset()")
-	return err
+// statements counts on the wire, BEGIN and COMMIT too: the server's own statistics
+// miss those that were prepared.
+type statements struct {
+	proxy  *wiretap.Proxy
+	wire   *meter.Wire
+	before meter.Traffic
 }
 
-// read leaves its own statements out.
-func (s *statements) read(ctx context.Context) (n int64, err error) {
-	err = s.conn.QueryRow(ctx, `SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements
-		WHERE query NOT LIKE '%pg_stat_statements%'`).Scan(&n)
-	return n, err
+func (s *statements) reset(context.Context) error {
+	s.before = s.wire.Read()
+	return nil
 }
 
-func (s *statements) close() { _ = s.conn.Close(context.Background()) }
+func (s *statements) read(context.Context) (int64, error) {
+	return s.wire.Read().Sub(s.before).Statements, nil
+}
+
+func (s *statements) close() { s.proxy.Close() }
 
 // commands counts with INFO: what scripts call counts too.
 type commands struct{ client *redis.Client }

@@ -95,3 +95,36 @@ func TestRunSweepsUntilItIsStopped(t *testing.T) {
 		t.Error("Run without an interval is accepted")
 	}
 }
+
+// One who waits for a lease reads the row and leaves it alone: a lock on it, for
+// each of its looks, would be written to the log and flushed.
+func TestWaitingForALeaseWritesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	owner, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{})
+	if _, fresh, err := w.store.Leased().Reserve(owner, "k", "h", time.Hour); !fresh || err != nil {
+		t.Fatalf("fresh %t, %v", fresh, err)
+	}
+	p := w.process(given{Config: txstore.Config{PollInterval: 20 * time.Millisecond}})
+	waiting := make(chan reserved, 1)
+	go func() {
+		ctx, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{})
+		var r reserved
+		r.existing, r.fresh, r.err = p.store.Leased().Reserve(ctx, "k", "h", time.Hour)
+		waiting <- r
+	}()
+	waits := func() bool { return txstore.Waiting(p.store, "k") }
+	eventually(t, "it has looked in full", waits)
+	locker := func() int { return w.count(`SELECT xmax::text::bigint FROM pgidem_records WHERE key = 'k'`) }
+	before, looks := locker(), p.pool.Stat().AcquireCount()
+	eventually(t, "it has looked again", func() bool { return p.pool.Stat().AcquireCount() >= looks+5 })
+	if after := locker(); after != before {
+		t.Errorf("the row was locked by %d and then by %d", before, after)
+	}
+	if err := w.store.Leased().Commit(owner, "k", "h", idem.Cached{Status: 201, Body: []byte("paid")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, "the answer", waiting).body(); got != "paid" {
+		t.Errorf("the waiter got %s", got)
+	}
+}

@@ -110,17 +110,19 @@ func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
 	return cached, err
 }
 
-// once looks once. A key that is likely to be completed is glanced at; if nothing
-// replays it then, it is looked at in full. Of a crowd that was told of a commit,
-// nobody takes the key's lock then, which would be in the others' way, and whose
-// end would have to be told to them in turn.
-func (k *seeker) once(ctx context.Context, likely bool) (look, error) {
+// once looks once. A key of which the table likely tells enough is glanced at; if
+// it does not, the key is looked at in full. That is a record to replay or, for
+// one who waits already, a lease that still lasts. Of a crowd that was told of a
+// commit, nobody takes the key's lock then, which would be in the others' way, and
+// whose end would have to be told to them in turn; and who waits for a lease does
+// not lock its row each time, which would be written to the log.
+func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
 	if !likely {
 		return k.look(ctx)
 	}
 	f, err := k.store.glance(ctx, k.key)
-	if err = cmp.Or(err, f.refusal(k.hash)); err != nil || f.replay() != nil {
-		return f.look(0), err
+	if err = cmp.Or(err, f.refusal(k.hash)); err != nil || f.replay() != nil || waits && f.leased() {
+		return f.look(0), err // who waits has its number
 	}
 	return k.look(ctx)
 }
@@ -133,7 +135,7 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 	likely := k.store.expectations.replay(k.key)
 	for {
 		asked := time.Now()
-		l, err := k.once(ctx, likely)
+		l, err := k.once(ctx, likely, w != nil)
 		switch {
 		case isRefusal(err):
 			return nil, false, err // of this request; a follower's may be another
@@ -143,10 +145,12 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 			// Whether it is still in flight is not known now, but it was, and
 			// the waiter's time is not over: a server that restarts comes back.
 			k.store.flights.markBlind(k.flight)
-			var cause error
-			if likely, cause = w.next(ctx, 0); cause != nil {
+			if _, cause := w.next(ctx, 0); cause != nil {
 				return nil, false, lookFailed(ctx, cause, err)
 			}
+			// In full: the look that has failed may have taken a lease, which a
+			// glance would take for somebody else's.
+			likely = false
 			continue
 		case l.fresh:
 			k.store.expectations.saw(false)
@@ -165,6 +169,7 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 		if likely, err = w.next(ctx, l.leaseLeft); err != nil {
 			return nil, false, err
 		}
+		likely = likely || l.leaseLeft > 0
 	}
 }
 

@@ -103,7 +103,7 @@ func (s *senders) run(at time.Time) {
 	time.Sleep(time.Until(at.Add(s.task.Handler / 4)))
 	early, held := inUse(), s.held()
 	time.Sleep(time.Until(at.Add(s.task.Handler / 2)))
-	held = max(held, s.held())
+	held = min(held, s.held())
 	late := inUse()
 	all.Wait()
 	s.see(func(o *Outcome) { o.Early, o.Late, o.Held = early, late, held })

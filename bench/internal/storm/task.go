@@ -41,8 +41,9 @@ type Outcome struct {
 	// other had not.
 	Answered []time.Time
 	Failed   []string
-	// Held is the highest number of pool connections in use, by others than the
-	// handler, that was seen while all waited.
+	// Held is how many pool connections were in use, by others than the handler,
+	// while all waited: the fewer that were seen early and late, for one may just
+	// be looking.
 	Held int
 	// What of heap and stacks is in use, in bytes: before, early and late in the
 	// wait, and when all processes have their answers.
