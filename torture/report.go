@@ -17,6 +17,9 @@ import (
 // errBroken: the verdict is bad. What is wrong has been printed.
 var errBroken = errors.New("the promise is broken, see above")
 
+// errHarmless: the run does not prove what it was made for.
+var errHarmless = errors.New("a kind of fault has met nobody, see above")
+
 // maxUnusable bounds how long a key may be unusable at any time. Each fault may
 // cost it as much as the last one does, and a few that follow each other hit
 // just the server that it is tried on.
@@ -38,7 +41,7 @@ func (r *run) judge() error {
 	for _, stacks := range r.stacks {
 		fmt.Println("a server has left goroutines:", stacks)
 	}
-	return errors.Join(verdict(os.Stdout, r.result), r.judgeQuiet(), r.judgeServers())
+	return errors.Join(verdict(os.Stdout, r.result), judgeFaults(os.Stdout, r.result.Faults), r.judgeQuiet(), r.judgeServers())
 }
 
 // judgeServers judges how the servers' processes have lived and ended.
@@ -107,8 +110,30 @@ func (r *run) printMissed(w io.Writer) {
 	defer r.torment.mu.Unlock()
 	for _, kind := range slices.Sorted(maps.Keys(r.torment.missed)) {
 		m := r.torment.missed[kind]
-		_, _ = fmt.Fprintf(w, "%d times no %s: %v\n", m.count, kind, m.why)
+		_, _ = fmt.Fprintf(w, "%d times %s met nobody, at last: %v\n", m.count, kind, m.why)
 	}
+}
+
+// enoughFaults are so many of one kind that one of them must have met somebody.
+// A short run has fewer of some kinds.
+const enoughFaults = 3
+
+// judgeFaults wants every kind of fault to have met somebody: what nobody meets
+// proves nothing.
+func judgeFaults(w io.Writer, faults []history.Fault) error {
+	injected, met := make(map[string]int), make(map[string]bool)
+	for _, f := range faults {
+		injected[f.Kind]++
+		met[f.Kind] = met[f.Kind] || !f.Missed
+	}
+	var err error
+	for _, kind := range slices.Sorted(maps.Keys(injected)) {
+		if injected[kind] >= enoughFaults && !met[kind] {
+			_, _ = fmt.Fprintf(w, "none of %d %s has met anybody\n", injected[kind], kind)
+			err = errHarmless
+		}
+	}
+	return err
 }
 
 // printAnswers counts the answers by what they say.

@@ -27,7 +27,7 @@ type torment struct {
 	claims map[string]*sync.Mutex
 }
 
-// missed is how often a kind could not be injected, and why the last time.
+// missed is how often a kind has met nobody, and why the last time.
 type missed struct {
 	count int
 	why   error
@@ -76,20 +76,60 @@ func (t *torment) inflictOne(ctx context.Context, f plan.Fault) error {
 		claim.Lock()
 		defer claim.Unlock()
 	}
-	began := t.now()
-	end, err := inject.Begin(ctx, t.site, f)
-	if err != nil {
-		t.miss(f.Kind, err)
+	giveUp := t.now() + f.Lasts + retryFor
+	for tries := 1; ; tries++ {
+		began := t.now()
+		missed, err := t.try(ctx, f)
+		again := missed != nil && !errors.Is(missed, inject.ErrImpossible)
+		switch {
+		case err != nil:
+			return err
+		case again && t.now() < giveUp && t.wait(ctx, t.now()+retryPause):
+			continue
+		}
+		t.note(f, history.Fault{At: began, Lasted: t.now() - began, Tries: tries}, missed)
 		return nil
 	}
-	t.wait(ctx, max(began+f.Lasts, t.now()))
-	if err := end(ctx); err != nil {
-		return fmt.Errorf("%s cannot be taken back: %w", f.Kind, err)
+}
+
+// A fault that meets nobody is tried again, for so much longer than it was to
+// last and with such a pause.
+const (
+	retryFor   = 3 * time.Second
+	retryPause = 20 * time.Millisecond
+)
+
+// try injects a fault once, from its beginning to its end. missed says why
+// nobody has met it, err why it could not be taken back.
+func (t *torment) try(ctx context.Context, f plan.Fault) (missed, err error) {
+	until := t.now() + f.Lasts
+	end, missed := inject.Begin(ctx, t.site, f)
+	if missed != nil {
+		return missed, nil
 	}
+	t.wait(ctx, max(until, t.now()))
+	switch err := end(ctx); {
+	case errors.Is(err, inject.ErrNoVictim):
+		return err, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be taken back: %w", f.Kind, err)
+	}
+	return nil, nil
+}
+
+// note keeps account of a fault that is over. One that is impossible here was
+// none.
+func (t *torment) note(f plan.Fault, done history.Fault, missed error) {
+	if missed != nil {
+		t.miss(f.Kind, missed)
+	}
+	if errors.Is(missed, inject.ErrImpossible) {
+		return
+	}
+	done.Kind, done.Server, done.Missed = string(f.Kind), f.Server, missed != nil
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.faults = append(t.faults, history.Fault{Kind: string(f.Kind), Server: f.Server, At: began, Lasted: t.now() - began})
-	return nil
+	t.faults = append(t.faults, done)
 }
 
 // claim is held by a fault from its beginning to its end. The schedule keeps

@@ -79,6 +79,10 @@ func newRun(o options, s *site.Site) *run {
 }
 
 func (r *run) happen(ctx context.Context) error {
+	clock, err := r.site.ClockAtStart(ctx, r.recorder.Now)
+	if err != nil {
+		return err
+	}
 	if err := r.storm(ctx); err != nil {
 		return err
 	}
@@ -90,7 +94,7 @@ func (r *run) happen(ctx context.Context) error {
 	r.crowd.Close()
 	r.result = history.Run{
 		Seed: r.options.seed, Mode: r.options.mode, Requests: r.recorder.Requests(), Opening: ledger.Opening,
-		Faults: r.torment.injected(), Quiet: quiet, Ended: r.recorder.Now(),
+		Faults: r.torment.injected(), Quiet: quiet, Ended: r.recorder.Now(), Clock: clock,
 	}
 	r.stopServers()
 	return r.readDatabase(ctx)
@@ -161,6 +165,11 @@ func (r *run) readDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	clock, err := r.site.ClockAtStart(ctx, r.recorder.Now)
+	if err != nil {
+		return err
+	}
+	r.result.Drift = time.Duration(clock-r.result.Clock) * time.Microsecond
 	left.Goroutines = r.result.Leftovers.Goroutines
 	r.result.Leftovers = left
 	conn, err := r.site.Connect(ctx)

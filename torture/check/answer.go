@@ -26,6 +26,9 @@ const (
 	// discarded: its handler ran and nothing was kept of its answer; in a
 	// transaction its writes were undone, too.
 	discarded
+	// mismatched: its handler did not run, since the key stood for another
+	// request.
+	mismatched
 	// final: the answer is the last word on the key.
 	final
 	// unexpected: no fault leads to such an answer.
@@ -36,6 +39,7 @@ const (
 // commit-failed and handler-timeout are told of a transaction.
 var problems = map[string]effect{
 	"in-flight":         inFlight,
+	"hash-mismatch":     mismatched,
 	"store-unavailable": untouched,
 	"request-cancelled": unknown,
 	"commit-failed":     discarded,
@@ -99,6 +103,12 @@ func digest(r history.Request) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %d %s %s", r.Status, len(encoded), encoded, r.Body)
 	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// receiptOf is the payment that a final answer names, or refuses.
+func receiptOf(r history.Request) (receipt history.Row) {
+	_ = json.Unmarshal(r.Body, &receipt) // what is not there is zero, and of nobody
+	return receipt
 }
 
 func owner(h http.Header) string { return h.Get(history.OwnerHeader) }

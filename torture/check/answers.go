@@ -8,36 +8,41 @@ import (
 )
 
 // checkAnswers compares the key's answers with each other and with the key.
-func (k *key) checkAnswers() (found []Finding) {
+func (k *key) checkAnswers(slack time.Duration) (found []Finding) {
 	for _, a := range k.requests {
-		if a.effect == unexpected && !k.explainsMismatch(a) {
+		if a.effect == unexpected || a.effect == mismatched && !k.explainsMismatch(a) {
 			found = append(found, k.finding(UnexpectedAnswer, fmt.Sprintf("%d %s", a.Status, a.Problem), a))
 		}
-		if told := owner(a.Header); a.effect == final && told != history.Owner(k.tenant, k.name) {
+		if a.effect != final {
+			continue
+		}
+		if told := owner(a.Header); told != history.Owner(k.tenant, k.name) {
 			found = append(found, k.finding(ForeignAnswer, fmt.Sprintf("the answer is for %q", told), a))
 		}
+		if !asksFor(a, a.receipt) {
+			found = append(found, k.finding(ForeignAnswer, fmt.Sprintf("the answer is to another request: %+v", a.receipt), a))
+		}
 	}
-	return append(found, k.checkSame()...)
+	return append(found, k.checkSame(slack)...)
 }
 
 // explainsMismatch tells whether a is a refusal because its key was used for
-// another request, and there is one.
+// another request, and somebody had sent one.
 func (k *key) explainsMismatch(a asked) bool {
-	if a.Problem != "hash-mismatch" {
-		return false
-	}
-	others := k.where(func(b asked) bool { return b.Account != a.Account || b.Amount != a.Amount })
-	return len(others) > 0
+	return len(k.where(func(b asked) bool { return others(a, b) && b.Sent < a.Ended })) > 0
 }
 
-// checkSame finds the first answer that differs from the one before. Under a
-// lease a run's own answer may be delivered and never be recorded, so there the
-// replays are compared, which come from the record.
-func (k *key) checkSame() []Finding {
-	same := k.where(func(a asked) bool { return a.effect == final && (a.Replayed || k.transactional()) })
-	for i := 1; i < len(same); i++ {
-		if same[i].digest != same[0].digest {
-			return []Finding{k.finding(DifferentAnswers, "answers differ", same[0], same[i])}
+// others tells whether a and b ask for different things.
+func others(a, b asked) bool { return a.Account != b.Account || a.Amount != b.Amount }
+
+// checkSame finds the first record that differs from the one before although
+// that one still lived.
+func (k *key) checkSame(slack time.Duration) []Finding {
+	records := k.records()
+	for i := 1; i < len(records); i++ {
+		one, other := records[i-1], records[i]
+		if k.tooSoon(one.paidAt, other.paidAt, slack) {
+			return []Finding{k.finding(DifferentAnswers, "answers differ", one.answers[0], other.answers[0])}
 		}
 	}
 	return nil

@@ -15,14 +15,15 @@ type breakage struct {
 	name  string
 	rule  check.Rule
 	apply func(*history.Run) bool
+	keys  kind // that the history has
 }
 
 var everywhere = []breakage{
-	{"NothingSent", check.EmptyRun, func(run *history.Run) bool {
+	{name: "NothingSent", rule: check.EmptyRun, apply: func(run *history.Run) bool {
 		run.Requests, run.Rows = nil, nil
 		return true
 	}},
-	{"RowTwice", check.DuplicateRow, func(run *history.Run) bool {
+	{name: "RowTwice", rule: check.DuplicateRow, apply: func(run *history.Run) bool {
 		return withRow(run, func(row *history.Row) {
 			again := *row
 			again.ID = 1000
@@ -31,7 +32,7 @@ var everywhere = []breakage{
 			run.Faults = nil
 		})
 	}},
-	{"AnswerOfItsOwnTwice", check.RanTwice, func(run *history.Run) bool {
+	{name: "AnswerOfItsOwnTwice", rule: check.RanTwice, apply: func(run *history.Run) bool {
 		run.Faults = nil
 		return onRequest(run, isReplay, func(r *history.Request) {
 			fresh := *r
@@ -39,28 +40,28 @@ var everywhere = []breakage{
 			run.Requests = append(run.Requests, fresh, fresh)
 		})
 	}},
-	{"RowGone", check.MissingRow, func(run *history.Run) bool {
+	{name: "RowGone", rule: check.MissingRow, apply: func(run *history.Run) bool {
 		return withRow(run, func(row *history.Row) {
 			id := row.ID
 			run.Balances[row.Account] -= row.Amount
 			run.Rows = slices.DeleteFunc(run.Rows, func(row history.Row) bool { return row.ID == id })
 		})
 	}},
-	{"RowOfAnotherAmount", check.WrongRow, func(run *history.Run) bool {
+	{name: "RowOfAnotherAmount", rule: check.WrongRow, apply: func(run *history.Run) bool {
 		return withRow(run, func(row *history.Row) { row.Amount++ })
 	}},
-	{"AnswerNamesNoPayment", check.WrongRow, func(run *history.Run) bool {
+	{name: "AnswerNamesNoPayment", rule: check.WrongRow, apply: func(run *history.Run) bool {
 		return onRequest(run, isPayment, func(r *history.Request) { r.Body = []byte(`{"paid":true}`) })
 	}},
-	{"RequestOfAnotherAmount", check.WrongRow, func(run *history.Run) bool {
+	{name: "RequestOfAnotherAmount", rule: check.WrongRow, apply: func(run *history.Run) bool {
 		return onRequest(run, isPayment, func(r *history.Request) { r.Amount++ })
 	}},
-	{"RowOfAKeyNobodySent", check.StrayRow, func(run *history.Run) bool {
+	{name: "RowOfAKeyNobodySent", rule: check.StrayRow, apply: func(run *history.Run) bool {
 		run.Rows = append(run.Rows, history.Row{ID: 1000, Tenant: "t", Key: "nobody", Amount: 1})
 		run.Balances[0]++
 		return true
 	}},
-	{"RowOfAKeyThatIsToldOfNothing", check.StrayRow, func(run *history.Run) bool {
+	{name: "RowOfAKeyThatIsToldOfNothing", rule: check.StrayRow, apply: func(run *history.Run) bool {
 		return withRow(run, func(row *history.Row) {
 			eachOf(run, *row, func(r *history.Request) {
 				r.Answered = true
@@ -68,14 +69,14 @@ var everywhere = []breakage{
 			})
 		})
 	}},
-	{"ReplayOfOtherBytes", check.DifferentAnswers, func(run *history.Run) bool {
+	{name: "ReplayOfOtherBytes", rule: check.DifferentAnswers, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {
 			other := *r
 			other.Body = append(slices.Clone(r.Body), ' ')
 			run.Requests = append(run.Requests, other)
 		})
 	}},
-	{"ReplayWithoutAHeader", check.DifferentAnswers, func(run *history.Run) bool {
+	{name: "ReplayWithoutAHeader", rule: check.DifferentAnswers, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {
 			other := *r
 			other.Header = r.Header.Clone()
@@ -83,7 +84,7 @@ var everywhere = []breakage{
 			run.Requests = append(run.Requests, other)
 		})
 	}},
-	{"ReplayOfAnotherHeader", check.DifferentAnswers, func(run *history.Run) bool {
+	{name: "ReplayOfAnotherHeader", rule: check.DifferentAnswers, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {
 			other := *r
 			other.Header = r.Header.Clone()
@@ -91,46 +92,46 @@ var everywhere = []breakage{
 			run.Requests = append(run.Requests, other)
 		})
 	}},
-	{"ReplayOfAnotherStatus", check.DifferentAnswers, func(run *history.Run) bool {
+	{name: "ReplayOfAnotherStatus", rule: check.DifferentAnswers, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {
 			other := *r
 			other.Status++
 			run.Requests = append(run.Requests, other)
 		})
 	}},
-	{"AnswerOfAnotherTenant", check.ForeignAnswer, func(run *history.Run) bool {
+	{name: "AnswerOfAnotherTenant", rule: check.ForeignAnswer, apply: func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) {
 			r.Header = r.Header.Clone()
 			r.Header.Set(history.OwnerHeader, history.Owner("another", r.Key))
 		})
 	}},
-	{"AnswerForNobody", check.ForeignAnswer, func(run *history.Run) bool {
+	{name: "AnswerForNobody", rule: check.ForeignAnswer, apply: func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { r.Header = nil })
 	}},
-	{"MismatchWithItself", check.UnexpectedAnswer, func(run *history.Run) bool {
+	{name: "MismatchWithItself", rule: check.UnexpectedAnswer, apply: func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { problem(r, 422, "hash-mismatch") })
 	}},
-	{"RecordUnreadable", check.UnexpectedAnswer, func(run *history.Run) bool {
+	{name: "RecordUnreadable", rule: check.UnexpectedAnswer, apply: func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { problem(r, 500, "record-unreadable") })
 	}},
-	{"BalanceChanged", check.WrongMoney, func(run *history.Run) bool {
+	{name: "BalanceChanged", rule: check.WrongMoney, apply: func(run *history.Run) bool {
 		run.Balances[1]--
 		return true
 	}},
-	{"BalanceUnknown", check.WrongMoney, func(run *history.Run) bool {
+	{name: "BalanceUnknown", rule: check.WrongMoney, apply: func(run *history.Run) bool {
 		delete(run.Balances, run.Rows[0].Account)
 		return true
 	}},
-	{"NoAnswerAtTheEnd", check.LostKey, func(run *history.Run) bool {
+	{name: "NoAnswerAtTheEnd", rule: check.LostKey, apply: func(run *history.Run) bool {
 		return onRequest(run, isLast, func(r *history.Request) {
 			problem(r, 503, "store-unavailable")
 		})
 	}},
-	{"NobodyAskedAtTheEnd", check.LostKey, func(run *history.Run) bool {
+	{name: "NobodyAskedAtTheEnd", rule: check.LostKey, apply: func(run *history.Run) bool {
 		run.Requests = slices.DeleteFunc(run.Requests, func(r history.Request) bool { return isLast(r) && r.Key == "key-1" })
 		return true
 	}},
-	{"RefusedForLong", check.UnusableKey, func(run *history.Run) bool {
+	{name: "RefusedForLong", rule: check.UnusableKey, apply: func(run *history.Run) bool {
 		refused := run.Requests[0]
 		refused.Answered = true
 		problem(&refused, 503, "store-unavailable")
@@ -140,34 +141,35 @@ var everywhere = []breakage{
 		}
 		return true
 	}},
-	{"GoroutineLeft", check.Leftover, func(run *history.Run) bool { run.Leftovers.Goroutines = 1; return true }},
-	{"ConnectionLeft", check.Leftover, func(run *history.Run) bool { run.Leftovers.Connections = 1; return true }},
-	{"LockLeft", check.Leftover, func(run *history.Run) bool { run.Leftovers.AdvisoryLocks = 1; return true }},
-	{"ReservationLeft", check.Leftover, func(run *history.Run) bool { run.Leftovers.Reservations = 1; return true }},
-	{"ReplayBeforeAnybodyAsked", check.NotLinearizable, func(run *history.Run) bool {
+	{name: "ClocksThatDisagree", rule: check.Undecided, apply: func(run *history.Run) bool { run.Drift = time.Second; return true }},
+	{name: "GoroutineLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Goroutines = 1; return true }},
+	{name: "ConnectionLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Connections = 1; return true }},
+	{name: "LockLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.AdvisoryLocks = 1; return true }},
+	{name: "ReservationLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Reservations = 1; return true }},
+	{name: "ReplayBeforeAnybodyAsked", rule: check.NotLinearizable, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {
 			early := *r
 			early.Sent, early.Ended = -2, -1
 			run.Requests = append(run.Requests, early)
 		})
 	}},
-	{"InFlightAfterAReplay", check.NotLinearizable, func(run *history.Run) bool {
+	{name: "InFlightAfterAReplay", rule: check.NotLinearizable, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) { addLater(run, *r, 409, "in-flight") })
 	}},
-	{"RanAfterAReplay", check.NotLinearizable, func(run *history.Run) bool {
+	{name: "RanAfterAReplay", rule: check.NotLinearizable, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) { addLater(run, *r, 500, "") })
 	}},
 }
 
 // inTransactions are wrong only where a transaction is promised.
 var inTransactions = []breakage{
-	{"RefusedForGoodAndPaid", check.RowOfRefusal, func(run *history.Run) bool {
+	{name: "RefusedForGoodAndPaid", rule: check.RowOfRefusal, apply: func(run *history.Run) bool {
 		return onRequest(run, func(r history.Request) bool { return r.Status == 402 }, func(r *history.Request) {
 			run.Rows = append(run.Rows, history.Row{ID: 1000, Tenant: r.Tenant, Key: r.Key, Account: r.Account, Amount: r.Amount})
 			run.Balances[r.Account] += r.Amount
 		})
 	}},
-	{"RowTwiceBesideAFault", check.DuplicateRow, func(run *history.Run) bool {
+	{name: "RowTwiceBesideAFault", rule: check.DuplicateRow, apply: func(run *history.Run) bool {
 		return withRow(run, func(row *history.Row) {
 			again := *row
 			again.ID = 1000
@@ -175,17 +177,17 @@ var inTransactions = []breakage{
 			run.Balances[row.Account] += row.Amount
 		})
 	}},
-	{"InFlightAfterItsAnswer", check.NotLinearizable, func(run *history.Run) bool {
+	{name: "InFlightAfterItsAnswer", rule: check.NotLinearizable, apply: func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { addLater(run, *r, 409, "in-flight") })
 	}},
-	{"AnswerOfItsOwnAfterAReplay", check.NotLinearizable, func(run *history.Run) bool {
+	{name: "AnswerOfItsOwnAfterAReplay", rule: check.NotLinearizable, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {
 			fresh := *r
 			fresh.Sent, fresh.Ended, fresh.Replayed = r.Ended+1, r.Ended+2, false
 			run.Requests = append(run.Requests, fresh)
 		})
 	}},
-	{"LeaseLost", check.UnexpectedAnswer, func(run *history.Run) bool {
+	{name: "LeaseLost", rule: check.UnexpectedAnswer, apply: func(run *history.Run) bool {
 		return onRequest(run, isFinal, func(r *history.Request) { problem(r, 503, "lease-lost") })
 	}},
 }

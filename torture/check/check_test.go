@@ -20,11 +20,16 @@ var modes = []string{history.Transactional, history.Leased, history.Redis}
 func TestCorrectHistoriesPass(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		for seed := range uint64(correctSeeds) {
-			run := simulate(mode, seed)
-			v := check.Check(run, check.Limits{})
-			if !v.OK() || len(v.Reports) > 0 {
-				t.Fatalf("seed %d: %s", seed, printed(t, run, v))
+		for _, keys := range []kind{{}, {brief: true}, {misused: true}, {brief: true, misused: true}} {
+			for seed := range uint64(correctSeeds) {
+				run := simulate(mode, seed, keys)
+				v := check.Check(run, check.Limits{})
+				if !v.OK() || len(v.Reports) > 0 {
+					t.Fatalf("seed %d, %+v: %s", seed, keys, printed(t, run, v))
+				}
+				if keys.brief != (v.Counts.Again > 0) || keys.misused != (v.Counts.Mismatched > 0) {
+					t.Fatalf("seed %d, %+v: %+v", seed, keys, v.Counts)
+				}
 			}
 		}
 	}
@@ -33,9 +38,9 @@ func TestCorrectHistoriesPass(t *testing.T) {
 func TestOneThingWrongIsFound(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		breakages := everywhere
+		breakages := slices.Concat(everywhere, ofExpiry, ofOtherRequests)
 		if mode == history.Transactional {
-			breakages = slices.Concat(everywhere, inTransactions)
+			breakages = slices.Concat(breakages, inTransactions, whileItLives)
 		}
 		for _, b := range breakages {
 			t.Run(mode+"/"+b.name, func(t *testing.T) {
@@ -49,7 +54,7 @@ func TestOneThingWrongIsFound(t *testing.T) {
 func findsAll(t *testing.T, mode string, b breakage) {
 	applied := 0
 	for seed := range uint64(brokenSeeds) {
-		run := simulate(mode, seed)
+		run := simulate(mode, seed, b.keys)
 		if !b.apply(&run) {
 			continue
 		}

@@ -15,18 +15,23 @@ type Counts struct {
 	Refused  int
 	// Retried are keys that were asked for more than once.
 	Retried int
-	// Faults are the faults injected, by kind.
+	// Mismatched are requests whose key stood for another, Again runs of a key
+	// after the record of the run before had expired.
+	Mismatched int
+	Again      int
+	// Faults are the faults that met somebody, by kind, Missed those that did
+	// not, and Tries how often either kind was tried.
 	Faults map[string]int
+	Missed map[string]int
+	Tries  map[string]int
 	// Longest is the longest time for which a key was unusable.
 	Longest Stretch
 }
 
 func count(run history.Run) Counts {
 	keys := keysOf(run)
-	c := Counts{Requests: len(run.Requests), Keys: len(keys), Rows: len(run.Rows), Faults: make(map[string]int)}
-	for _, f := range run.Faults {
-		c.Faults[f.Kind]++
-	}
+	c := Counts{Requests: len(run.Requests), Keys: len(keys), Rows: len(run.Rows)}
+	c.countFaults(run.Faults)
 	for _, k := range keys {
 		if len(k.requests) > 1 {
 			c.Retried++
@@ -38,10 +43,24 @@ func count(run history.Run) Counts {
 	return c
 }
 
+func (c *Counts) countFaults(faults []history.Fault) {
+	c.Faults, c.Missed, c.Tries = make(map[string]int), make(map[string]int), make(map[string]int)
+	for _, f := range faults {
+		c.Tries[f.Kind] += f.Tries
+		if f.Missed {
+			c.Missed[f.Kind]++
+		} else {
+			c.Faults[f.Kind]++
+		}
+	}
+}
+
 func (c *Counts) add(a asked) {
 	switch {
 	case !a.Answered:
 		c.Unanswered++
+	case a.effect == mismatched:
+		c.Mismatched++
 	case a.effect != final:
 		c.Refused++
 	case a.Replayed:

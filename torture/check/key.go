@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/pgidem/pgidem/torture/history"
 )
@@ -12,7 +13,9 @@ type key struct {
 	mode     string
 	tenant   string
 	name     string
-	requests []asked // by the time at which they were sent
+	ttl      time.Duration // of its records; 0: they stay
+	clock    int64         // the database's when the run began
+	requests []asked       // by the time at which they were sent
 	rows     []history.Row
 }
 
@@ -20,7 +23,9 @@ type key struct {
 type asked struct {
 	history.Request
 	effect effect
-	digest string // of a final answer
+	// Of a final answer:
+	digest  string
+	receipt history.Row
 }
 
 type keyName struct{ tenant, key string }
@@ -31,13 +36,14 @@ func keysOf(run history.Run) []*key {
 	find := func(tenant, name string) *key {
 		id := keyName{tenant, name}
 		if byName[id] == nil {
-			byName[id] = &key{mode: run.Mode, tenant: tenant, name: name}
+			byName[id] = &key{mode: run.Mode, tenant: tenant, name: name, clock: run.Clock}
 		}
 		return byName[id]
 	}
 	for _, r := range run.Requests {
 		k := find(r.Tenant, r.Key)
 		k.requests = append(k.requests, judge(run.Mode, r))
+		k.ttl = max(k.ttl, r.TTL)
 	}
 	for _, row := range run.Rows {
 		k := find(row.Tenant, row.Key)
@@ -59,7 +65,7 @@ func keysOf(run history.Run) []*key {
 func judge(mode string, r history.Request) asked {
 	a := asked{Request: r, effect: effectOf(mode, r)}
 	if a.effect == final {
-		a.digest = digest(r)
+		a.digest, a.receipt = digest(r), receiptOf(r)
 	}
 	return a
 }

@@ -1,21 +1,14 @@
 package check
 
 import (
-	"math"
-	"time"
-
 	"github.com/anishathalye/porcupine"
 )
 
-// A key is a register that is empty until one run's answer is in it for good.
-// In between it may hold an answer that no client has seen.
-const (
-	empty  = ""
-	unseen = "?"
-)
+// A key is a register. It is empty until one run's response is in it, and again
+// once that has expired.
 
-// verb is what a request did to the register at some moment between its being
-// sent and its end.
+// verb is what happened to the register at some moment of a time: between a
+// request's being sent and its end, if it was a request that did it.
 type verb int
 
 const (
@@ -25,88 +18,101 @@ const (
 	ranInVain
 	// replayed: found its answer there.
 	replayed
-	// fills: fills it if it is empty. It may come at any time, or never, since
-	// after all others it changes nothing that anybody sees.
-	fills
+	// mismatches: found the response to another request there.
+	mismatches
+	// expires: took its answer out.
+	expires
 )
 
 var register = porcupine.Model{
-	Init: func() any { return empty },
+	Init: func() any { return response{} },
 	Step: func(state, input, output any) (bool, any) {
-		return step(state.(string), input.(verb), output.(string))
+		return step(state.(response), input.(verb), output.(response))
 	},
 }
 
-func step(held string, v verb, answer string) (possible bool, holds string) {
+func step(held response, v verb, answer response) (possible bool, holds response) {
 	switch v {
 	case ran:
-		return held == empty, answer
+		return held == response{}, answer
 	case ranInVain:
-		return held == empty, empty
+		return held == response{}, held
 	case replayed:
-		return held == answer || held == unseen, answer
+		return held == answer, held
+	case mismatches:
+		return held != response{} && (held.account != answer.account || held.amount != answer.amount), held
 	}
-	if held == empty {
-		return true, answer
-	}
-	return true, held
+	return held == answer, response{} // expires
 }
 
 // checkOrder asks porcupine whether the key's requests can be put in an order
 // that its register explains.
-func (k *key) checkOrder(limit time.Duration) []Finding {
-	switch porcupine.CheckOperationsTimeout(register, k.operations(), limit) {
+func (k *key) checkOrder(limits Limits) []Finding {
+	switch porcupine.CheckOperationsTimeout(register, k.operations(limits), limits.KeyTime) {
 	case porcupine.Illegal:
 		return []Finding{k.finding(NotLinearizable, "no order of its requests explains their answers", k.requests...)}
 	case porcupine.Unknown:
-		return []Finding{k.finding(Undecided, "no order was found in "+limit.String(), k.requests...)}
+		return []Finding{k.finding(Undecided, "no order was found in "+limits.KeyTime.String(), k.requests...)}
 	}
 	return nil
 }
 
-// operations turns requests into what they did. Of those that may have taken
-// effect with an answer that nobody saw the first is enough: whatever another
-// one explains, the first, which had all of its time and more, explains too.
-func (k *key) operations() []porcupine.Operation {
+// operations turns requests and records into what they did to the register. A
+// request of which nobody knows what became may have filled it unseen: that
+// explains no other one's answer, so it is left out.
+func (k *key) operations(limits Limits) []porcupine.Operation {
 	var operations []porcupine.Operation
-	mayBeFilled := false
 	for _, a := range k.requests {
 		switch a.effect {
-		case unknown:
-			if !mayBeFilled {
-				operations = append(operations, whenever(a, unseen))
-			}
-			mayBeFilled = true
 		case inFlight, discarded:
 			// Both have seen that there was no record.
 			operations = append(operations, during(a, ranInVain))
+		case mismatched:
+			if !k.metOther(a) {
+				operations = append(operations, during(a, mismatches))
+			}
 		case final:
-			operations = append(operations, k.answered(a)...)
+			operations = append(operations, k.answered(a))
 		}
+	}
+	for _, r := range k.records() {
+		operations = append(operations, k.lifeOf(r, limits)...)
 	}
 	return operations
 }
 
 // answered is what led to a final answer. Under a lease a run's answer is
 // delivered even if its record failed and is tried again in the background.
-func (k *key) answered(a asked) []porcupine.Operation {
+func (k *key) answered(a asked) porcupine.Operation {
 	switch {
 	case a.Replayed:
-		return []porcupine.Operation{during(a, replayed)}
+		return during(a, replayed)
 	case k.transactional():
-		return []porcupine.Operation{during(a, ran)}
+		return during(a, ran)
 	}
-	return []porcupine.Operation{during(a, ranInVain), whenever(a, a.digest)}
+	return during(a, ranInVain)
+}
+
+// lifeOf is how r came, if no answer in a transaction shows that, and went.
+func (k *key) lifeOf(r *record, limits Limits) (life []porcupine.Operation) {
+	if from, ok := k.writtenFrom(r); ok {
+		life = append(life, porcupine.Operation{
+			Input: ran, Output: r.response, Call: int64(from), Return: int64(max(from, r.firstSeen())),
+		})
+	}
+	from := k.mayExpireFrom(r, limits.ClockError)
+	if k.ttl == 0 || from > k.requests[len(k.requests)-1].Ended {
+		return life
+	}
+	return append(life, porcupine.Operation{
+		Input: expires, Output: r.response, Call: int64(from), Return: int64(max(from, k.mustHaveExpired(r, limits.ClockError))),
+	})
 }
 
 func during(a asked, v verb) porcupine.Operation {
-	return porcupine.Operation{
-		ClientId: a.Client, Input: v, Output: a.digest, Call: int64(a.Sent), Return: int64(a.Ended),
+	answer := responseTo(a)
+	if v == mismatches {
+		answer.account, answer.amount = a.Account, a.Amount
 	}
-}
-
-func whenever(a asked, answer string) porcupine.Operation {
-	return porcupine.Operation{
-		ClientId: a.Client, Input: fills, Output: answer, Call: int64(a.Sent), Return: math.MaxInt64,
-	}
+	return porcupine.Operation{ClientId: a.Client, Input: v, Output: answer, Call: int64(a.Sent), Return: int64(a.Ended)}
 }

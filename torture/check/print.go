@@ -47,8 +47,13 @@ func (f Finding) String() string {
 func (c Counts) print(b *strings.Builder) {
 	fmt.Fprintf(b, "%d requests for %d keys, of which %d more than once: %d ran, %d replayed, %d refused, %d unanswered; %d rows\n",
 		c.Requests, c.Keys, c.Retried, c.Fresh, c.Replayed, c.Refused, c.Unanswered, c.Rows)
-	for _, kind := range slices.Sorted(maps.Keys(c.Faults)) {
-		fmt.Fprintf(b, "fault %-24s %d\n", kind, c.Faults[kind])
+	fmt.Fprintf(b, "%d ran again after the record had expired, %d mismatched\n", c.Again, c.Mismatched)
+	for _, kind := range slices.Sorted(maps.Keys(c.Tries)) {
+		fmt.Fprintf(b, "fault %-24s %d", kind, c.Faults[kind])
+		if c.Missed[kind] > 0 || c.Tries[kind] > c.Faults[kind] {
+			fmt.Fprintf(b, ", %d met nobody, %d tries", c.Missed[kind], c.Tries[kind])
+		}
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(b, "longest unusable key %v (%s, from %v on)\n", c.Longest.Length.Round(time.Millisecond),
 		history.Owner(c.Longest.Tenant, c.Longest.Key), c.Longest.From.Round(time.Millisecond))

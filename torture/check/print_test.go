@@ -13,7 +13,7 @@ func TestHistoryOfAKeyIsPrintedInTheOrderOfTime(t *testing.T) {
 	run := twoRuns(history.Transactional, history.Fault{Kind: "kill", Server: 1, At: 1500000000})
 	text := printed(t, run, check.Check(run, check.Limits{}))
 	for _, want := range []string{
-		"VIOLATED duplicate-row: 2 rows (key t/k", "-> request 1 of client 0 to server 1", "!! kill of server 1",
+		"VIOLATED duplicate-row: 2 rows, 1 of them too soon (key t/k", "-> request 1 of client 0 to server 1", "!! kill of server 1",
 		"<- request 1: no answer: EOF", "-> request 2", "<- request 2: 201", "-> request 3", "a replay", "{ID:1 Tenant:t",
 	} {
 		before, after, found := strings.Cut(text, want)

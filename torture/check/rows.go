@@ -1,16 +1,16 @@
 package check
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pgidem/pgidem/torture/history"
 )
 
 // checkRows compares the key's rows with what its clients asked for and were
 // told. How many there may be is judged with the runs.
-func (k *key) checkRows() (found []Finding) {
+func (k *key) checkRows(slack time.Duration) (found []Finding) {
 	for _, row := range k.rows {
 		if !slices.ContainsFunc(k.requests, func(a asked) bool { return asksFor(a, row) }) {
 			found = append(found, k.finding(StrayRow, fmt.Sprintf("nobody asked for row %d: %+v", row.ID, row)))
@@ -20,7 +20,7 @@ func (k *key) checkRows() (found []Finding) {
 		found = append(found, k.finding(StrayRow, "every request was told that nothing happened", k.requests...))
 	}
 	for _, a := range k.finals() {
-		found = append(found, k.checkRowOf(a)...)
+		found = append(found, k.checkRowOf(a, slack)...)
 	}
 	return found
 }
@@ -45,16 +45,15 @@ func (k *key) mayHavePaid() []asked {
 }
 
 // checkRowOf checks what a final answer says of the ledger.
-func (k *key) checkRowOf(a asked) []Finding {
-	var receipt history.Row
-	err := json.Unmarshal(a.Body, &receipt)
+func (k *key) checkRowOf(a asked, slack time.Duration) []Finding {
+	receipt := a.receipt
 	named := slices.IndexFunc(k.rows, func(row history.Row) bool { return row.ID == receipt.ID })
 	switch {
-	case !paid(a.Request) && k.transactional() && len(k.rows) > 0:
+	case !paid(a.Request) && k.transactional() && k.paidBeside(receipt, slack):
 		return []Finding{k.finding(RowOfRefusal, fmt.Sprintf("refused for good by %d, and yet paid", a.Status), a)}
 	case !paid(a.Request):
 		return nil
-	case err != nil || receipt.ID == 0:
+	case receipt.ID == 0:
 		return []Finding{k.finding(WrongRow, fmt.Sprintf("the answer names no payment: %.80q", a.Body), a)}
 	case named < 0:
 		return []Finding{k.finding(MissingRow, fmt.Sprintf("row %d was confirmed and is not the key's in the ledger", receipt.ID), a)}
@@ -62,4 +61,12 @@ func (k *key) checkRowOf(a asked) []Finding {
 		return []Finding{k.finding(WrongRow, fmt.Sprintf("asked for %d of account %d, told %+v, got %+v", a.Amount, a.Account, receipt, k.rows[named]), a)}
 	}
 	return nil
+}
+
+// paidBeside tells whether a payment was made while the record of a refusal
+// lived, or the other way around.
+func (k *key) paidBeside(refusal history.Row, slack time.Duration) bool {
+	return slices.ContainsFunc(k.rows, func(row history.Row) bool {
+		return k.tooSoon(min(row.PaidAt, refusal.PaidAt), max(row.PaidAt, refusal.PaidAt), slack)
+	})
 }

@@ -9,10 +9,14 @@ import (
 )
 
 // checkRun checks what is not about a single key.
-func checkRun(run history.Run) []Finding {
+func checkRun(run history.Run, limits Limits) []Finding {
 	var found []Finding
 	if len(run.Requests) == 0 {
 		found = append(found, Finding{Rule: EmptyRun, Detail: "no request was sent"})
+	}
+	if run.Drift.Abs() > limits.ClockError/2 {
+		detail := fmt.Sprintf("the database's clock went %v astray: what expired when is not known", run.Drift)
+		found = append(found, Finding{Rule: Undecided, Detail: detail})
 	}
 	found = append(found, checkMoney(run)...)
 	return append(found, checkLeftovers(run.Leftovers)...)

@@ -14,19 +14,28 @@ import (
 const (
 	opening = 1000
 	quiet   = 20 * time.Second
+	ttl     = 2 * time.Second
 )
+
+// kind is what kind of keys a simulation has.
+type kind struct {
+	brief   bool // records expire
+	misused bool // two requests come with each key
+}
 
 // simulation makes the history of a correct store: per key it draws when
 // requests are sent, when they reach the store and when they end, and lets the
 // store answer them in the order in which they reach it.
 type simulation struct {
-	rng *rand.Rand
-	run history.Run
+	kind
+	rng  *rand.Rand
+	run  history.Run
+	runs int64
 }
 
 // simulate returns a correct history of twelve keys.
-func simulate(mode string, seed uint64) history.Run {
-	s := &simulation{rng: rand.New(rand.NewPCG(seed, 0)), run: history.Run{
+func simulate(mode string, seed uint64, keys kind) history.Run {
+	s := &simulation{kind: keys, rng: rand.New(rand.NewPCG(seed, 0)), run: history.Run{
 		Seed: seed, Mode: mode, Opening: opening, Quiet: quiet, Ended: quiet + 2*time.Second,
 		Balances: map[int]int64{0: opening, 1: opening},
 		Faults: []history.Fault{
@@ -43,6 +52,9 @@ func simulate(mode string, seed uint64) history.Run {
 	}
 	return s.run
 }
+
+// otherAmount is added by the second of two requests with one key.
+const otherAmount = 1000
 
 // visit is a request and the moment at which it reaches the store.
 type visit struct {
@@ -62,7 +74,13 @@ func (s *simulation) key(tenant, name string, account int) {
 	record := &record{s: s}
 	for i, v := range visits {
 		v.Tenant, v.Key, v.Account, v.Amount, v.Client = tenant, name, account, amount, i
-		record.serve(&v.Request, i == len(visits)-1)
+		if s.brief {
+			v.TTL = ttl
+		}
+		if s.misused && s.rng.IntN(2) == 0 {
+			v.Amount += otherAmount
+		}
+		record.serve(&v, i == len(visits)-1)
 		s.run.Requests = append(s.run.Requests, v.Request)
 	}
 }
@@ -86,19 +104,32 @@ func (s *simulation) duration(limit time.Duration) time.Duration {
 
 // record is what a correct store keeps of one key.
 type record struct {
-	s    *simulation
-	kept *history.Request
+	s      *simulation
+	kept   *history.Request
+	amount int64 // of the request that it is kept for
+	until  time.Duration
 }
 
 // serve answers a request. In the quiet end every one gets its final answer.
-func (r *record) serve(q *history.Request, isQuiet bool) {
+func (r *record) serve(v *visit, isQuiet bool) {
+	q := &v.Request
+	if r.s.brief && v.at >= r.until {
+		r.kept = nil
+	}
+	if r.kept != nil && isQuiet {
+		q.Amount = r.amount
+	}
 	outcome := r.s.rng.IntN(8)
 	switch {
+	case r.kept != nil && q.Amount != r.amount:
+		if q.Answered {
+			problem(q, 422, "hash-mismatch")
+		}
 	case r.kept != nil:
 		r.answer(q, *r.kept)
 		q.Replayed = q.Answered
 	case outcome < 4 || isQuiet:
-		r.runs(q)
+		r.runs(v)
 	case !q.Answered:
 	case outcome == 4:
 		problem(q, 409, "in-flight")
@@ -113,17 +144,19 @@ func (r *record) serve(q *history.Request, isQuiet bool) {
 
 // runs pays, or refuses for good, and now and then the client is told that the
 // outcome is unknown.
-func (r *record) runs(q *history.Request) {
-	kept := history.Request{Status: http.StatusPaymentRequired, Body: []byte("no")}
+func (r *record) runs(v *visit) {
+	q := &v.Request
+	kept := history.Request{Status: http.StatusPaymentRequired}
+	r.s.runs++
+	row := history.Row{ID: r.s.runs, Tenant: q.Tenant, Key: q.Key, Account: q.Account, Amount: q.Amount, PaidAt: v.at.Microseconds()}
+	kept.Body, _ = json.Marshal(row)
 	if r.s.rng.IntN(4) > 0 {
-		row := history.Row{ID: int64(len(r.s.run.Rows)) + 1, Tenant: q.Tenant, Key: q.Key, Account: q.Account, Amount: q.Amount}
 		r.s.run.Rows = append(r.s.run.Rows, row)
 		r.s.run.Balances[q.Account] += q.Amount
 		kept.Status = http.StatusCreated
-		kept.Body, _ = json.Marshal(row)
 	}
 	kept.Header = http.Header{history.OwnerHeader: {history.Owner(q.Tenant, q.Key)}, "Location": {"/" + q.Key}}
-	r.kept = &kept
+	r.kept, r.amount, r.until = &kept, q.Amount, v.at+ttl
 	if q.Answered && q.Sent < quiet && r.s.rng.IntN(6) == 0 {
 		problem(q, 503, "outcome-unknown")
 		return

@@ -40,6 +40,9 @@ type stretch struct {
 func (k *key) longestStretch(maxPause time.Duration) (Stretch, []asked) {
 	var now, longest stretch
 	for _, a := range k.requests {
+		if a.effect == mismatched {
+			continue // it is not for this request that the key is to be usable
+		}
 		answered := k.answeredAfter(a.Sent)
 		if len(now.during) == 0 || a.Sent >= now.answered || a.Sent > now.to+maxPause {
 			now = stretch{from: a.Sent, answered: answered}

@@ -19,9 +19,11 @@ type Rule string
 const (
 	// EmptyRun: a history that nobody tried to break proves nothing.
 	EmptyRun Rule = "empty-run"
-	// DuplicateRow: a key has paid more often than its store may let it.
+	// DuplicateRow: a key has paid more often than its store may let it: again
+	// while the record of the last time lived.
 	DuplicateRow Rule = "duplicate-row"
-	// RanTwice: more than one answer of a key came from a run of its own.
+	// RanTwice: more than one answer of a key came from a run of its own while
+	// one record lived.
 	RanTwice Rule = "ran-twice"
 	// MissingRow: an answer names a payment that is not in the ledger.
 	MissingRow Rule = "missing-row"
@@ -33,9 +35,11 @@ const (
 	StrayRow Rule = "stray-row"
 	// RowOfRefusal: a refusal that is final stands beside a payment.
 	RowOfRefusal Rule = "row-of-refusal"
-	// DifferentAnswers: two answers of a key differ in status, body or header.
+	// DifferentAnswers: two answers of a key, from the time of one record, differ
+	// in status, body or header.
 	DifferentAnswers Rule = "different-answers"
-	// ForeignAnswer: an answer belongs to another key or tenant.
+	// ForeignAnswer: an answer belongs to another key or tenant, or to another
+	// request that came with the key.
 	ForeignAnswer Rule = "foreign-answer"
 	// UnexpectedAnswer: a problem that no fault can explain.
 	UnexpectedAnswer Rule = "unexpected-answer"
@@ -47,9 +51,11 @@ const (
 	UnusableKey Rule = "unusable-key"
 	// Leftover: something was left behind.
 	Leftover Rule = "leftover"
-	// NotLinearizable: no order of a key's requests explains their answers.
+	// NotLinearizable: no order of a key's requests, and of the moments at which
+	// its records expire, explains their answers.
 	NotLinearizable Rule = "not-linearizable"
-	// Undecided: the time ran out in which to find such an order.
+	// Undecided: the time ran out in which to find such an order, or the clocks
+	// do not agree.
 	Undecided Rule = "undecided"
 	// SecondRun is no violation but a report: under a lease a key ran again,
 	// and a fault explains it.
@@ -78,6 +84,9 @@ type Limits struct {
 	// Aftermath is how long after its end a fault still explains that a lease
 	// was lost. Defaults to 3 s.
 	Aftermath time.Duration
+	// ClockError is by how much moments may be wrong that were read from
+	// different clocks of one machine. Defaults to 100 ms.
+	ClockError time.Duration
 	// KeyTime bounds the search for a linearization of one key. Defaults to 5 s.
 	KeyTime time.Duration
 }
@@ -86,6 +95,7 @@ func (l Limits) withDefaults() Limits {
 	l.MaxUnusable = cmp.Or(l.MaxUnusable, 45*time.Second)
 	l.MaxPause = cmp.Or(l.MaxPause, 3*time.Second)
 	l.Aftermath = cmp.Or(l.Aftermath, 3*time.Second)
+	l.ClockError = cmp.Or(l.ClockError, 100*time.Millisecond)
 	l.KeyTime = cmp.Or(l.KeyTime, 5*time.Second)
 	return l
 }
@@ -110,13 +120,13 @@ func (v Verdict) Broke(rule Rule) bool {
 func Check(run history.Run, limits Limits) Verdict {
 	limits = limits.withDefaults()
 	v := Verdict{Counts: count(run)}
-	v.violated(checkRun(run)...)
+	v.violated(checkRun(run, limits)...)
 	for _, k := range keysOf(run) {
-		v.violated(k.checkRows()...)
-		v.violated(k.checkAnswers()...)
+		v.violated(k.checkRows(limits.ClockError)...)
+		v.violated(k.checkAnswers(limits.ClockError)...)
 		v.violated(k.checkEnd(run.Quiet)...)
-		v.violated(k.checkOrder(limits.KeyTime)...)
-		v.judgeRuns(k, run.Faults, limits.Aftermath)
+		v.violated(k.checkOrder(limits)...)
+		v.judgeRuns(k, run.Faults, limits)
 		v.judgeStretch(k, limits)
 	}
 	return v

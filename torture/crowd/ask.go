@@ -38,7 +38,7 @@ func (c *Crowd) ask(ctx context.Context, o plan.Operation, client, number int, t
 	defer cancel()
 	a := history.Request{
 		Client: o.Index*clientsPerOperation + client, Tenant: o.Tenant, Key: o.Key,
-		Account: o.Payment.Account, Amount: o.Payment.Amount, Server: number, Sent: c.config.Recorder.Now(),
+		Account: o.Payment.Account, Amount: o.Payment.Amount, TTL: ttl(o), Server: number, Sent: c.config.Recorder.Now(),
 	}
 	c.Sent.Add(1)
 	err := c.exchange(ctx, o, &a)
@@ -53,6 +53,13 @@ func (c *Crowd) ask(ctx context.Context, o plan.Operation, client, number int, t
 	c.config.Recorder.Add(a)
 	c.noteAnswer(o, a)
 	return a
+}
+
+func ttl(o plan.Operation) time.Duration {
+	if o.Brief {
+		return server.BriefTTL
+	}
+	return server.TTL
 }
 
 func (c *Crowd) count(err error) {
@@ -77,7 +84,7 @@ func (c *Crowd) exchange(ctx context.Context, o plan.Operation, a *history.Reque
 	if err != nil {
 		return err
 	}
-	target := c.config.URL(a.Server) + server.Path(o.Level)
+	target := c.config.URL(a.Server) + server.Path(o.Level, ttl(o))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func (c *Crowd) run(ctx context.Context, o plan.Operation) {
 }
 
 // send is one client: it tries on one server after the other, always with the
-// same key, until it has a final answer.
+// same key, until it has a final answer or knows that it has misused the key.
 func (c *Crowd) send(ctx context.Context, o plan.Operation, n int, s plan.Sender) {
 	rest(ctx, s.Delay)
 	for i := 0; ctx.Err() == nil; i++ {
@@ -92,7 +92,8 @@ func (c *Crowd) send(ctx context.Context, o plan.Operation, n int, s plan.Sender
 		if i < len(s.Tries) {
 			try = s.Tries[i]
 		}
-		if a := c.ask(ctx, o, n, (s.First+i)%c.config.Servers+1, try); isFinal(a) {
+		a := c.ask(ctx, o.As(s.Other), n, (s.First+i)%c.config.Servers+1, try)
+		if isFinal(a) || isMismatch(a) {
 			return
 		}
 		if s.GivesUp && i+1 >= len(s.Tries) {
@@ -102,14 +103,15 @@ func (c *Crowd) send(ctx context.Context, o plan.Operation, n int, s plan.Sender
 	}
 }
 
-// comeBack asks again long after the answer, to have it replayed.
+// comeBack asks again long after the answer, to have it replayed; of those who
+// use the key for something else, some do so only now.
 func (c *Crowd) comeBack(ctx context.Context, o plan.Operation) {
 	for i, pause := range o.Returns {
 		rest(ctx, pause)
 		if ctx.Err() != nil {
 			return
 		}
-		c.ask(ctx, o, len(o.Senders), (o.Index+i)%c.config.Servers+1, patient)
+		c.ask(ctx, o.As(i%2 > 0), len(o.Senders), (o.Index+i)%c.config.Servers+1, patient)
 	}
 }
 
@@ -117,6 +119,9 @@ func (c *Crowd) comeBack(ctx context.Context, o plan.Operation) {
 func isFinal(a history.Request) bool {
 	return a.Answered && a.Problem == "" && a.Status < 500 && a.Status != http.StatusTooManyRequests
 }
+
+// isMismatch tells whether the key is known to stand for another payment.
+func isMismatch(a history.Request) bool { return a.Problem == "hash-mismatch" }
 
 // backoff grows with the tries, and is random so that duplicates do not come
 // back in step.

@@ -62,18 +62,25 @@ func (c *Crowd) Begun() []plan.Operation {
 	return begun
 }
 
+// askUntilFinal asks for the operation's own payment, and for the other one if
+// that turns out to have the key. Then it asks for the one that has not, once,
+// which is to be refused.
 func (c *Crowd) askUntilFinal(ctx context.Context, o plan.Operation) (unusable time.Duration) {
-	began, usable := c.config.Recorder.Now(), false
+	began, usable, other := c.config.Recorder.Now(), false, false
 	for i := 0; ctx.Err() == nil; i++ {
-		a := c.ask(ctx, o, len(o.Senders)+1, (o.Index+i)%c.config.Servers+1, patient)
+		a := c.ask(ctx, o.As(other), len(o.Senders)+1, (o.Index+i)%c.config.Servers+1, patient)
 		if !usable {
 			unusable = a.Ended - began
 		}
 		usable = usable || ran(a)
 		if isFinal(a) {
-			return unusable
+			break
 		}
+		other = other != isMismatch(a)
 		rest(ctx, backoff(i))
+	}
+	if o.Other != nil {
+		c.ask(ctx, o.As(!other), len(o.Senders)+1, o.Index%c.config.Servers+1, patient)
 	}
 	return unusable
 }
@@ -82,5 +89,5 @@ func (c *Crowd) askUntilFinal(ctx context.Context, o plan.Operation) (unusable t
 // too long has had the key for itself; that it shall answer in time is not the
 // store's promise.
 func ran(a history.Request) bool {
-	return a.Answered && (a.Problem == "" || a.Problem == "handler-timeout")
+	return a.Answered && (a.Problem == "" || a.Problem == "handler-timeout" || isMismatch(a))
 }

@@ -40,6 +40,11 @@ type Run struct {
 	Balances map[int]int64
 	Opening  int64
 	Faults   []Fault
+	// Clock is what the database's clock told at the start of the run, in
+	// microseconds since 1970, and Drift by how much it has gone faster since
+	// than the clock of the run. No fault touches it, but the machine may.
+	Clock int64
+	Drift time.Duration
 	// Quiet is when the last fault had ended and everything was up again. From
 	// then on nothing disturbs the clients, and they ask for every key once
 	// more, also for those whose answer they have.
@@ -58,6 +63,9 @@ type Request struct {
 	Key     string
 	Account int
 	Amount  int64
+	// TTL is how long the service keeps a record of the request, from its Commit
+	// on and by the clock of the store. 0: for good.
+	TTL time.Duration
 	// Server is the number, from 1, of the process that it was sent to.
 	Server int
 	// Sent is read before the first byte goes out, Ended after the last byte
@@ -86,6 +94,9 @@ type Row struct {
 	Key     string
 	Account int
 	Amount  int64
+	// PaidAt is when it was booked, by the database's clock: microseconds since
+	// 1970. The record of the run that has booked it is younger.
+	PaidAt int64
 }
 
 // Fault is one disturbance: its kind, the number of the server that it was
@@ -96,6 +107,9 @@ type Fault struct {
 	Server int
 	At     time.Duration
 	Lasted time.Duration
+	// Missed: it has met nobody, though it was tried Tries times.
+	Missed bool
+	Tries  int
 }
 
 // Leftovers counts what a run must not leave behind once its clients are done

@@ -16,13 +16,13 @@ func sample() history.Run {
 	return history.Run{
 		Seed: 1 << 63, Mode: history.Leased, Opening: 10, Balances: map[int]int64{3: 17},
 		Requests: []history.Request{{
-			ID: 1, Client: 2, Tenant: "a", Key: "k", Account: 3, Amount: 7, Server: 1,
+			ID: 1, Client: 2, Tenant: "a", Key: "k", Account: 3, Amount: 7, TTL: time.Second, Server: 1,
 			Sent: time.Second, Ended: 2 * time.Second, Answered: true, Status: 201, Replayed: true,
 			Header: http.Header{"X": {"1", "2"}}, Body: []byte{0, 0xff},
 		}, {ID: 2, Problem: "in-flight", Failure: "EOF"}},
-		Rows:   []history.Row{{ID: 9, Tenant: "a", Key: "k", Account: 3, Amount: 7}},
-		Faults: []history.Fault{{Kind: "kill", Server: 1, At: time.Second, Lasted: time.Second}},
-		Quiet:  3 * time.Second, Ended: 4 * time.Second,
+		Rows:   []history.Row{{ID: 9, Tenant: "a", Key: "k", Account: 3, Amount: 7, PaidAt: 1}},
+		Faults: []history.Fault{{Kind: "kill", Server: 1, At: time.Second, Lasted: time.Second, Missed: true, Tries: 2}},
+		Quiet:  3 * time.Second, Ended: 4 * time.Second, Clock: 5, Drift: 6,
 		Leftovers: history.Leftovers{Goroutines: 1, Connections: 2, AdvisoryLocks: 3, Reservations: 4},
 	}
 }

@@ -15,10 +15,13 @@ import (
 // ErrImpossible: the fault cannot be injected where the run happens.
 var ErrImpossible = errors.New("inject: not possible here")
 
+// ErrNoVictim: the fault was there, and nobody has met it.
+var ErrNoVictim = errors.New("inject: nobody was met")
+
 // patience bounds what a fault does on a server of the site.
 const patience = 30 * time.Second
 
-// End takes a fault back.
+// End takes a fault back. ErrNoVictim is no failure of it.
 type End func(context.Context) error
 
 // fault begins a fault and returns what ends it; nil if it is over at once.

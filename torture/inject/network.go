@@ -15,9 +15,14 @@ func onLink(begin func(*netfault.Proxy, plan.Fault)) fault {
 		if f.Redis {
 			link = s.Server(f.Server).ToRedis
 		}
+		before := link.Victims()
 		begin(link, f)
 		return func(context.Context) error {
+			met := link.Victims() > before // taking it back may cut, too
 			link.Heal(f.Harsh && silences(f.Kind))
+			if !met {
+				return ErrNoVictim
+			}
 			return nil
 		}, nil
 	}

@@ -25,13 +25,20 @@ func loseHost(ctx context.Context, s *site.Site, f plan.Fault) (End, error) {
 		link.Silence(netfault.ToServer)
 		link.Silence(netfault.ToClient)
 	}
-	start, err := kill(ctx, s, f)
-	return func(ctx context.Context) error {
+	heal := func() {
 		for _, link := range server.Links() {
 			link.Heal(true)
 		}
+	}
+	start, err := kill(ctx, s, f)
+	if err != nil {
+		heal()
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		heal()
 		return start(ctx)
-	}, err
+	}, nil
 }
 
 func freeze(_ context.Context, s *site.Site, f plan.Fault) (End, error) {

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,7 +59,7 @@ func terminate(ctx context.Context, try func(context.Context) (bool, error)) err
 			if err == nil {
 				err = ctx.Err()
 			}
-			return err
+			return fmt.Errorf("%w: %w", ErrNoVictim, err)
 		}
 	}
 }

@@ -9,9 +9,12 @@ import (
 	"github.com/pgidem/pgidem/torture/history"
 )
 
+// paidAt is when a payment was booked, as a history.Row tells it.
+const paidAt = "(extract(epoch FROM paid_at) * 1000000)::bigint"
+
 // Rows reads the whole ledger.
 func Rows(ctx context.Context, conn *pgx.Conn) ([]history.Row, error) {
-	rows, err := conn.Query(ctx, "SELECT id, tenant, key, account, amount FROM payments ORDER BY id")
+	rows, err := conn.Query(ctx, "SELECT id, tenant, key, account, amount, "+paidAt+" FROM payments ORDER BY id")
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}

@@ -18,6 +18,7 @@ type run struct {
 	attempt     string
 	server      int
 	id          int64 // of the booked row
+	paidAt      int64
 }
 
 // book writes the payment, as its act wants it.
@@ -42,8 +43,8 @@ func (r *run) book(ctx context.Context, tx pgx.Tx) error {
 func (r *run) insert(ctx context.Context, tx pgx.Tx) error {
 	return tx.QueryRow(ctx, `
 		INSERT INTO payments (tenant, key, account, amount, attempt, server)
-		VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-		r.tenant, r.key, r.Account, r.Amount, r.attempt, r.server).Scan(&r.id)
+		VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, `+paidAt,
+		r.tenant, r.key, r.Account, r.Amount, r.attempt, r.server).Scan(&r.id, &r.paidAt)
 }
 
 // update writes the balance. Under Deadlock it touches another account too,

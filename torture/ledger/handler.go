@@ -103,7 +103,7 @@ func (r *run) body(err error) []byte {
 		Error   string `json:",omitempty"`
 		Padding []byte
 	}{
-		Row:     history.Row{ID: r.id, Tenant: r.tenant, Key: r.key, Account: r.Account, Amount: r.Amount},
+		Row:     history.Row{ID: r.id, Tenant: r.tenant, Key: r.key, Account: r.Account, Amount: r.Amount, PaidAt: r.paidAt},
 		Attempt: r.attempt,
 		Padding: bytes.Repeat([]byte{byte(r.id)}, mathrand.IntN(maxPadding)),
 	}

@@ -94,14 +94,18 @@ func (l *link) forward(way Direction, data []byte, out *net.TCPConn) bool {
 // pass waits out delay and silence.
 func (l *link) pass(way Direction) bool {
 	weather, _ := l.proxy.now()
-	if weather.delay > 0 && !l.rest(weather.delay) {
-		return false
+	if weather.delay > 0 {
+		l.proxy.victims.Add(1)
+		if !l.rest(weather.delay) {
+			return false
+		}
 	}
 	for {
 		weather, changed := l.proxy.now()
 		if !weather.silent[way] {
 			return true
 		}
+		l.proxy.victims.Add(1)
 		select {
 		case <-changed:
 		case <-l.gone:
@@ -116,6 +120,7 @@ func (l *link) step(n int) int {
 	if weather.rate == 0 {
 		return n
 	}
+	l.proxy.victims.Add(1)
 	return min(n, max(1, int(int64(weather.rate)*int64(throttleStep)/int64(time.Second))))
 }
 
@@ -133,6 +138,9 @@ func (l *link) take(way Direction, n int) int {
 func (l *link) spent(way Direction) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.left[way] == 0 {
+		l.proxy.victims.Add(1)
+	}
 	return l.left[way] == 0
 }
 

@@ -7,6 +7,7 @@ package netfault
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 	running  sync.WaitGroup
+	victims  atomic.Int64
 
 	// mu guards what follows; it is never held across I/O.
 	mu      sync.Mutex
@@ -65,6 +67,10 @@ func (p *Proxy) Links() int {
 	return len(p.links)
 }
 
+// Victims counts what has been done to connections until now: cuts, refusals,
+// and packets that were held back.
+func (p *Proxy) Victims() int64 { return p.victims.Load() }
+
 // Close cuts all connections and waits until nothing of the proxy runs.
 func (p *Proxy) Close() {
 	p.mu.Lock()
@@ -79,6 +85,7 @@ func (p *Proxy) Close() {
 func (p *Proxy) Cut(reset bool) {
 	for _, l := range p.open() {
 		l.drop(reset)
+		p.victims.Add(1)
 	}
 }
 
@@ -168,6 +175,7 @@ func (p *Proxy) add(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.weather.refusing {
+		p.victims.Add(1)
 		return false
 	}
 	p.links[l] = struct{}{}

@@ -14,11 +14,17 @@ import (
 // Operation is one payment that somebody wants to be made once: all that its
 // clients send stands under one key.
 type Operation struct {
-	Index   int
-	Tenant  string
-	Key     string
-	Level   Level
+	Index  int
+	Tenant string
+	Key    string
+	Level  Level
+	// Brief: its record lives for seconds only, and then the payment may be made
+	// again.
+	Brief   bool
 	Payment ledger.Payment
+	// Other is what some of its clients ask for under the same key, which they
+	// must not. nil: nobody does.
+	Other   *ledger.Payment
 	Senders []Sender
 	// Returns are when somebody asks once more, after the answer before.
 	Returns []time.Duration
@@ -32,6 +38,8 @@ type Sender struct {
 	Tries []Try         // its first ones; after them it is patient
 	// GivesUp: after Tries it does not come back.
 	GivesUp bool
+	// Other: it asks for the operation's Other payment.
+	Other bool
 }
 
 // Try is how long a client waits for an answer.
@@ -61,6 +69,8 @@ const (
 	longHold   = 600 * time.Millisecond
 	shortHold  = 20 * time.Millisecond
 	lateReturn = 2 * time.Second
+	// briefReturn is longer than a brief record lives.
+	briefReturn = 5 * time.Second
 )
 
 // NewOperation draws the operation of that index. Tenants use the same keys:
@@ -89,6 +99,45 @@ func NewOperation(seed uint64, index, servers int) Operation {
 	}
 	for random.IntN(4) == 0 {
 		o.Returns = append(o.Returns, between(random, 0, lateReturn))
+	}
+	if random.IntN(8) == 0 {
+		o.beBrief(random)
+	}
+	if random.IntN(16) == 0 {
+		o.misuse(random, servers)
+	}
+	return o
+}
+
+// beBrief makes the operation a brief one, to which clients return before its
+// record has expired, about then and after it.
+func (o *Operation) beBrief(random *rand.Rand) {
+	o.Brief = true
+	for range 1 + random.IntN(4) {
+		o.Returns = append(o.Returns, between(random, 0, briefReturn))
+	}
+}
+
+// misuse gives the operation clients that use its key for another payment, at
+// the same time and later.
+func (o *Operation) misuse(random *rand.Rand, servers int) {
+	other := o.Payment
+	other.Amount = maxAmount + 1 + random.Int64N(maxAmount)
+	other.Act = drawAct(random)
+	o.Other = &other
+	for range 1 + random.IntN(2) {
+		s := drawSender(random, o.Payment.Hold, servers)
+		s.Other = true
+		o.Senders = append(o.Senders, s)
+	}
+	o.Returns = append(o.Returns, between(random, 0, lateReturn))
+}
+
+// As is the operation for those who ask for its other payment, or for those who
+// ask for its own.
+func (o Operation) As(other bool) Operation {
+	if other && o.Other != nil {
+		o.Payment = *o.Other
 	}
 	return o
 }

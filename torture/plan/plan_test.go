@@ -87,12 +87,22 @@ func TestOperationsDoEverything(t *testing.T) {
 	t.Parallel()
 	acts, levels := make(map[ledger.Act]int), make(map[plan.Level]int)
 	storms, hangUps, quitters, returns := 0, 0, 0, 0
+	brief, misused := 0, 0
 	for i := range 2000 {
 		o := plan.NewOperation(1, i, 3)
 		acts[o.Payment.Act]++
 		levels[o.Level]++
 		storms += len(o.Senders) / 2
 		returns += len(o.Returns)
+		if o.Brief {
+			brief++
+		}
+		if o.Other != nil {
+			misused++
+			if o.As(true).Payment.Amount == o.As(false).Payment.Amount {
+				t.Fatalf("operation %d has twice the same payment", i)
+			}
+		}
 		for _, s := range o.Senders {
 			for _, try := range s.Tries {
 				if try.HangUp {
@@ -107,7 +117,8 @@ func TestOperationsDoEverything(t *testing.T) {
 			}
 		}
 	}
-	if len(acts) != len(ledger.Acts) || len(levels) != len(plan.Levels) || storms*hangUps*quitters*returns == 0 {
-		t.Errorf("acts %v, levels %v, %d storms, %d hang-ups, %d who give up, %d returns", acts, levels, storms, hangUps, quitters, returns)
+	if len(acts) != len(ledger.Acts) || len(levels) != len(plan.Levels) || storms*hangUps*quitters*returns*brief*misused == 0 {
+		t.Errorf("acts %v, levels %v, %d storms, %d hang-ups, %d who give up, %d returns, %d brief, %d misused",
+			acts, levels, storms, hangUps, quitters, returns, brief, misused)
 	}
 }

@@ -33,11 +33,16 @@ const (
 	// trip of a store.
 	StoreTimeout = 2 * time.Second
 	PollInterval = 250 * time.Millisecond
+	// TTL is how long records live: all of a run, and BriefTTL those of the
+	// payments that may be made again soon.
+	TTL      = 24 * time.Hour
+	BriefTTL = 2 * time.Second
 
 	writeTimeout    = 20 * time.Second
 	shutdownTimeout = 15 * time.Second
 	poolSize        = 12
 	sweepEvery      = 500 * time.Millisecond
+	replayCache     = 1 << 20
 )
 
 // Environment returns the settings as an entry of an environment.

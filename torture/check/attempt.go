@@ -1,0 +1,43 @@
+package check
+
+import (
+	"math"
+	"time"
+)
+
+// writtenFrom is the first moment at which a run may have written r that is not
+// on record as a run in a transaction: one whose answer was delivered under a
+// lease, or one whose end nobody knows. ok is false if there is none.
+func (k *key) writtenFrom(r *record) (from time.Duration, ok bool) {
+	own := k.where(func(a asked) bool { return a.effect == final && !a.Replayed && responseTo(a) == r.response })
+	if len(own) > 0 {
+		return own[0].Sent, !k.transactional()
+	}
+	for _, a := range k.requests {
+		if a.effect == unknown && a.Account == r.response.account && a.Amount == r.response.amount {
+			return a.Sent, true // the first of them was sent first
+		}
+	}
+	return 0, false
+}
+
+// metOther tells whether an attempt for another request may have been in flight
+// while a was.
+func (k *key) metOther(a asked) bool {
+	return len(k.where(func(b asked) bool {
+		return others(a, b) && b.Sent < a.Ended && a.Sent < k.inFlightUntil(b)
+	})) > 0
+}
+
+// inFlightUntil is when no attempt of b's is in flight any more. One that was
+// refused for its hash, or was answered from a record, made none. Under a lease
+// one can be left behind in all other cases.
+func (k *key) inFlightUntil(b asked) time.Duration {
+	switch {
+	case b.effect == mismatched || b.Replayed:
+		return b.Sent
+	case k.transactional() && b.effect != unknown:
+		return b.Ended
+	}
+	return math.MaxInt64
+}
