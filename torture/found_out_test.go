@@ -34,6 +34,10 @@ var foundOut = map[string]struct {
 	"scope-ignored":           {check.ForeignAnswer, none, time.Second},
 	"first-header-value-only": {check.DifferentAnswers, none, time.Second},
 	"sweep-ignores-leases":    {check.DuplicateRow, none, 2 * time.Second},
+	"sweep-too-soon":          {check.DuplicateRow, none, 2 * time.Second},
+	"expiry-by-own-clock":     {check.DuplicateRow, "clock-jump", 4 * time.Second},
+	"replay-after-expiry":     {check.NotLinearizable, none, 4 * time.Second},
+	"hash-ignored":            {check.ForeignAnswer, none, time.Second},
 }
 
 // program builds the torture program, once for all tests and their servers.

@@ -49,6 +49,10 @@ var flaws = map[string]flaw{
 	"scope-ignored":           {history.Transactional, newScopeless},
 	"first-header-value-only": {history.Transactional, newHeaderless},
 	"sweep-ignores-leases":    {history.Leased, newSweeping},
+	"sweep-too-soon":          {history.Transactional, newHasty},
+	"expiry-by-own-clock":     {history.Transactional, newSelfTimed},
+	"replay-after-expiry":     {history.Transactional, newUnforgetting},
+	"hash-ignored":            {history.Transactional, newHashless},
 }
 
 // Names are the names of all broken stores.

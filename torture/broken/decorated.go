@@ -65,6 +65,23 @@ func (s scopeless) Release(ctx context.Context, key string) error {
 	return s.Store.Release(ctx, withoutScope(key))
 }
 
+// hashless thinks that equal keys stand for equal requests.
+type hashless struct{ idem.Store }
+
+func newHashless(g Ground) Store { return Store{Store: hashless{g.Sound}, InTx: g.Sound.InTx} }
+
+func (h hashless) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
+	existing, fresh, err := h.Store.Reserve(ctx, key, "", ttl)
+	if existing != nil {
+		existing.RequestHash = requestHash
+	}
+	return existing, fresh, err
+}
+
+func (h hashless) Commit(ctx context.Context, key, _ string, response idem.Cached) error {
+	return h.Store.Commit(ctx, key, "", response)
+}
+
 func withoutScope(key string) string { return key[strings.LastIndexByte(key, 0x1F)+1:] }
 
 // headerless keeps one value of each header.
