@@ -11,13 +11,12 @@ import (
 	"github.com/pgidem/pgidem/torture/history"
 	"github.com/pgidem/pgidem/torture/inject"
 	"github.com/pgidem/pgidem/torture/plan"
-	"github.com/pgidem/pgidem/torture/site"
 )
 
 // torment injects the faults of a plan at their times.
 type torment struct {
-	site *site.Site
-	now  func() time.Duration
+	begin func(context.Context, plan.Fault) (inject.End, error)
+	now   func() time.Duration
 
 	// mu guards what follows.
 	mu     sync.Mutex
@@ -103,7 +102,7 @@ const (
 // nobody has met it, err why it could not be taken back.
 func (t *torment) try(ctx context.Context, f plan.Fault) (missed, err error) {
 	until := t.now() + f.Lasts
-	end, missed := inject.Begin(ctx, t.site, f)
+	end, missed := t.begin(ctx, f)
 	if missed != nil {
 		return missed, nil
 	}

@@ -11,7 +11,9 @@ import (
 	"github.com/pgidem/pgidem/internal/localproc"
 	"github.com/pgidem/pgidem/torture/crowd"
 	"github.com/pgidem/pgidem/torture/history"
+	"github.com/pgidem/pgidem/torture/inject"
 	"github.com/pgidem/pgidem/torture/ledger"
+	"github.com/pgidem/pgidem/torture/plan"
 	"github.com/pgidem/pgidem/torture/server"
 	"github.com/pgidem/pgidem/torture/site"
 	"github.com/pgidem/pgidem/torture/wallclock"
@@ -70,7 +72,9 @@ func newRun(o options, s *site.Site) *run {
 	recorder := history.NewRecorder()
 	return &run{
 		options: o, site: s, recorder: recorder,
-		torment: &torment{site: s, now: recorder.Now},
+		torment: &torment{now: recorder.Now, begin: func(ctx context.Context, f plan.Fault) (inject.End, error) {
+			return inject.Begin(ctx, s, f)
+		}},
 		crowd: crowd.New(crowd.Config{
 			Seed: o.seed, Servers: o.servers, Parallel: o.clients, Recorder: recorder,
 			URL: func(number int) string { return s.Server(number).URL() },
@@ -92,9 +96,14 @@ func (r *run) happen(ctx context.Context) error {
 	defer enough()
 	r.unusable = r.crowd.AskAll(asking)
 	r.crowd.Close()
+	expired, err := r.site.Expired(ctx, settle)
+	if err != nil {
+		return err
+	}
 	r.result = history.Run{
 		Seed: r.options.seed, Mode: r.options.mode, Requests: r.recorder.Requests(), Opening: ledger.Opening,
 		Faults: r.torment.injected(), Quiet: quiet, Ended: r.recorder.Now(), Clock: clock,
+		Leftovers: history.Leftovers{Expired: expired},
 	}
 	r.stopServers()
 	return r.readDatabase(ctx)
@@ -170,7 +179,7 @@ func (r *run) readDatabase(ctx context.Context) error {
 		return err
 	}
 	r.result.Drift = time.Duration(clock-r.result.Clock) * time.Microsecond
-	left.Goroutines = r.result.Leftovers.Goroutines
+	left.Goroutines, left.Expired = r.result.Leftovers.Goroutines, r.result.Leftovers.Expired
 	r.result.Leftovers = left
 	conn, err := r.site.Connect(ctx)
 	if err != nil {

@@ -80,6 +80,32 @@ func TestVerdictSaysHowMuchIsNotShown(t *testing.T) {
 	}
 }
 
+func TestKindOfFaultThatMetNobodyIsAFailure(t *testing.T) {
+	t.Parallel()
+	fault := func(kind string, missed bool) history.Fault {
+		return history.Fault{Kind: kind, Missed: missed, Tries: 2}
+	}
+	often := []history.Fault{fault("cut", true), fault("cut", true), fault("cut", true)}
+	for name, c := range map[string]struct {
+		faults []history.Fault
+		fails  bool
+	}{
+		"NoFaults":       {nil, false},
+		"NobodyMet":      {often, true},
+		"OneMet":         {append(often[:3:3], fault("cut", false)), false},
+		"AnotherKindMet": {append(often[:3:3], fault("kill", false)), true},
+		"TooFew":         {often[1:], false},
+	} {
+		var out strings.Builder
+		if err := judgeFaults(&out, c.faults); errors.Is(err, errHarmless) != c.fails {
+			t.Errorf("%s: %v, %s", name, err, out.String())
+		}
+		if c.fails != strings.Contains(out.String(), "none of 3 cut has met anybody") {
+			t.Errorf("%s: it says %q", name, out.String())
+		}
+	}
+}
+
 func TestKeyThatStaysUnusableIsAFailure(t *testing.T) {
 	t.Parallel()
 	r := &run{}

@@ -145,6 +145,7 @@ var everywhere = []breakage{
 	{name: "GoroutineLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Goroutines = 1; return true }},
 	{name: "ConnectionLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Connections = 1; return true }},
 	{name: "LockLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.AdvisoryLocks = 1; return true }},
+	{name: "ExpiredRecordLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Expired = 1; return true }},
 	{name: "ReservationLeft", rule: check.Leftover, apply: func(run *history.Run) bool { run.Leftovers.Reservations = 1; return true }},
 	{name: "ReplayBeforeAnybodyAsked", rule: check.NotLinearizable, apply: func(run *history.Run) bool {
 		return onRequest(run, isReplay, func(r *history.Request) {

@@ -42,7 +42,8 @@ func pay(r *history.Request, row int64) {
 func TestSecondRunUnderALeaseNeedsAFaultThere(t *testing.T) {
 	t.Parallel()
 	kill := history.Fault{Kind: "kill", Server: 1, At: 1500 * time.Millisecond}
-	elsewhere, long, late, early := kill, kill, kill, kill
+	elsewhere, long, late, early, missed := kill, kill, kill, kill, kill
+	missed.Missed = true
 	elsewhere.Server = 3
 	long.At, long.Lasted = 0, 10*time.Second
 	early.At = -5 * time.Second
@@ -52,16 +53,17 @@ func TestSecondRunUnderALeaseNeedsAFaultThere(t *testing.T) {
 		excused  bool
 		violated check.Rule
 	}{
-		"Killed":           {twoRuns(history.Leased, kill), true, ""},
-		"KilledInRedis":    {twoRuns(history.Redis, kill), true, ""},
-		"Frozen":           {twoRuns(history.Leased, long), true, ""},
-		"NoFault":          {twoRuns(history.Leased), false, check.DuplicateRow},
-		"FaultElsewhere":   {twoRuns(history.Leased, elsewhere), false, check.DuplicateRow},
-		"FaultAfterwards":  {twoRuns(history.Leased, late), false, check.DuplicateRow},
-		"FaultLongBefore":  {twoRuns(history.Leased, early), false, check.DuplicateRow},
-		"InATransaction":   {twoRuns(history.Transactional, kill), false, check.DuplicateRow},
-		"AnsweredByItself": {answeredBy(twoRuns(history.Leased), 1, false), false, check.RanTwice},
-		"OtherReplay":      {answeredBy(twoRuns(history.Leased, kill), 1, true), false, check.DifferentAnswers},
+		"Killed":             {twoRuns(history.Leased, kill), true, ""},
+		"KilledInRedis":      {twoRuns(history.Redis, kill), true, ""},
+		"Frozen":             {twoRuns(history.Leased, long), true, ""},
+		"NoFault":            {twoRuns(history.Leased), false, check.DuplicateRow},
+		"FaultThatMetNobody": {twoRuns(history.Leased, missed), false, check.DuplicateRow},
+		"FaultElsewhere":     {twoRuns(history.Leased, elsewhere), false, check.DuplicateRow},
+		"FaultAfterwards":    {twoRuns(history.Leased, late), false, check.DuplicateRow},
+		"FaultLongBefore":    {twoRuns(history.Leased, early), false, check.DuplicateRow},
+		"InATransaction":     {twoRuns(history.Transactional, kill), false, check.DuplicateRow},
+		"AnsweredByItself":   {answeredBy(twoRuns(history.Leased), 1, false), false, check.RanTwice},
+		"OtherReplay":        {answeredBy(twoRuns(history.Leased, kill), 1, true), false, check.DifferentAnswers},
 	} {
 		v := check.Check(c.run, check.Limits{})
 		reported := len(v.Reports) == 1 && v.Reports[0].Rule == check.SecondRun

@@ -8,6 +8,18 @@ import (
 	"github.com/pgidem/pgidem/torture/history"
 )
 
+func TestFaultsThatMetNobodyArePrinted(t *testing.T) {
+	t.Parallel()
+	run := twoRuns(history.Transactional,
+		history.Fault{Kind: "kill", Tries: 1}, history.Fault{Kind: "cut", Tries: 2}, history.Fault{Kind: "cut", Tries: 5, Missed: true})
+	text := printed(t, run, check.Check(run, check.Limits{}))
+	for _, want := range []string{"fault kill                     1\n", "fault cut                      1, 1 met nobody, 7 tries\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in %s", want, text)
+		}
+	}
+}
+
 func TestHistoryOfAKeyIsPrintedInTheOrderOfTime(t *testing.T) {
 	t.Parallel()
 	run := twoRuns(history.Transactional, history.Fault{Kind: "kill", Server: 1, At: 1500000000})

@@ -52,6 +52,7 @@ func checkLeftovers(left history.Leftovers) (found []Finding) {
 		{left.Connections, "connections"},
 		{left.AdvisoryLocks, "advisory locks"},
 		{left.Reservations, "reservations"},
+		{left.Expired, "expired records"},
 	} {
 		if l.count != 0 {
 			found = append(found, Finding{Rule: Leftover, Detail: fmt.Sprintf("%d %s", l.count, l.what)})

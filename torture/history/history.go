@@ -123,4 +123,6 @@ type Leftovers struct {
 	AdvisoryLocks int
 	// Reservations are records still in flight although no handler runs.
 	Reservations int
+	// Expired are records that had expired, and yet were not swept in good time.
+	Expired int
 }

@@ -23,7 +23,7 @@ func sample() history.Run {
 		Rows:   []history.Row{{ID: 9, Tenant: "a", Key: "k", Account: 3, Amount: 7, PaidAt: 1}},
 		Faults: []history.Fault{{Kind: "kill", Server: 1, At: time.Second, Lasted: time.Second, Missed: true, Tries: 2}},
 		Quiet:  3 * time.Second, Ended: 4 * time.Second, Clock: 5, Drift: 6,
-		Leftovers: history.Leftovers{Goroutines: 1, Connections: 2, AdvisoryLocks: 3, Reservations: 4},
+		Leftovers: history.Leftovers{Goroutines: 1, Connections: 2, AdvisoryLocks: 3, Reservations: 4, Expired: 5},
 	}
 }
 

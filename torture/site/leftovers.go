@@ -22,11 +22,17 @@ func (s *Site) Leftovers(ctx context.Context, settle time.Duration) (history.Lef
 		return history.Leftovers{}, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
+	return untilNone(settle, func() (history.Leftovers, error) { return s.countLeftovers(ctx, conn) })
+}
+
+// untilNone counts until there is nothing left, or for so long.
+func untilNone[T comparable](settle time.Duration, count func() (T, error)) (T, error) {
+	var none T
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for until := time.Now().Add(settle); ; {
-		left, err := s.countLeftovers(ctx, conn)
-		if err != nil || left == (history.Leftovers{}) || time.Now().After(until) {
+		left, err := count()
+		if err != nil || left == none || time.Now().After(until) {
 			return left, err
 		}
 		<-tick.C
@@ -43,6 +49,24 @@ func (s *Site) countLeftovers(ctx context.Context, conn *pgx.Conn) (left history
 		return left, err
 	}
 	return left, s.countInRedis(ctx, &left)
+}
+
+// Expired counts the records that have expired when it is called, and that the
+// servers, which are running, have not swept so much later. Redis sweeps its own.
+func (s *Site) Expired(ctx context.Context, settle time.Duration) (left int, err error) {
+	conn, err := s.Connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var now time.Time
+	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
+		return 0, err
+	}
+	return untilNone(settle, func() (left int, err error) {
+		err = conn.QueryRow(ctx, "SELECT count(*) FROM pgidem_records WHERE expires_at <= $1", now).Scan(&left)
+		return left, err
+	})
 }
 
 // stateAt is where a record in Redis has its state, and leased what stands there

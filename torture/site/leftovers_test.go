@@ -63,6 +63,33 @@ func TestLeftoversInTheDatabaseAreCounted(t *testing.T) {
 	mustLeave(t, s, history.Leftovers{Connections: 1, AdvisoryLocks: 1, Reservations: 1})
 }
 
+func TestExpiredRecordsThatNobodySweptAreCounted(t *testing.T) {
+	t.Parallel()
+	s := bare(t, history.Transactional)
+	conn, err := s.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	_, err = conn.Exec(t.Context(), `
+		INSERT INTO pgidem_records (attempt_id, stored_at, expires_at, status, format, key, request_hash)
+		SELECT gen_random_uuid(), now(), now() + hours * interval '1 hour', 201, 1, hours::text, ''
+		FROM generate_series(-2, 3) hours`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Those of two hours ago, of one and of this moment.
+	if left, err := s.Expired(t.Context(), 100*time.Millisecond); left != 3 || err != nil {
+		t.Errorf("%d left, %v", left, err)
+	}
+	if _, err := conn.Exec(t.Context(), "DELETE FROM pgidem_records WHERE expires_at <= clock_timestamp()"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.Expired(t.Context(), time.Minute); left != 0 || err != nil {
+		t.Errorf("%d left, %v", left, err)
+	}
+}
+
 func TestLeftoversInRedisAreCounted(t *testing.T) {
 	t.Parallel()
 	s := bare(t, history.Redis)
