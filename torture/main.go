@@ -3,11 +3,17 @@
 // Several server processes take payments behind the middleware, on a real
 // PostgreSQL server with its default durability. Clients send each payment until
 // they have an answer: again after a time-out, from several sides at once, to
-// whichever server. Meanwhile processes are killed and frozen, sessions
+// whichever server. The records of some payments live for seconds only, and their
+// clients come back before, about and after that; some clients misuse a key for
+// another payment. Meanwhile processes are killed and frozen, sessions
 // terminated, servers restarted, connections cut, silenced, delayed and slowed
 // down, disks fill up, tables are locked and clocks jump. Every request and
 // answer is recorded. In the end all is made well, every key is asked for once
 // more, and the record is judged against the ledger: see package check.
+//
+// A fault that meets nobody, as a cut where there is no connection, is tried again
+// for a while and then counted as such; a run in which a kind of fault has met
+// nobody at all is a failed one.
 //
 // The same seed draws the same operations and the same schedule of faults. It
 // does not bring back a run: which of two goroutines, processes or packets is

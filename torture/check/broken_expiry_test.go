@@ -94,7 +94,13 @@ func addRun(run *history.Run, r history.Request, later time.Duration, replayed b
 		panic(err) // the simulation has written it
 	}
 	receipt.ID, receipt.PaidAt = 1000, receipt.PaidAt+later.Microseconds()
-	r.Body, _ = json.Marshal(receipt)
+	r = withReceipt(r, receipt)
 	r.Sent, r.Ended, r.Replayed = r.Ended+1, r.Ended+2, replayed
 	run.Requests = append(run.Requests, r)
+}
+
+// withReceipt returns r with an answer that shows row.
+func withReceipt(r history.Request, row history.Row) history.Request {
+	r.Body, _ = json.Marshal(row)
+	return r
 }

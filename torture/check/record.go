@@ -59,10 +59,13 @@ func (r *record) firstSeen() time.Duration {
 // tooSoon tells whether a run that booked at one moment must have kept the run
 // that booked at the other, later one from happening. Its record was written
 // after its booking and expires a TTL later, and who runs next has seen it
-// expired before it books: all of that by one clock, the database's, which the
-// application's do not matter to. A store that has a clock of its own may differ
-// by slack.
+// expired before it books: all of that by one clock, the database's, to which the
+// application's do not matter. Only Redis has a clock of its own, which may
+// differ by slack.
 func (k *key) tooSoon(one, other int64, slack time.Duration) bool {
+	if k.mode != history.Redis {
+		slack = 0
+	}
 	return k.ttl == 0 || time.Duration(other-one)*time.Microsecond < k.ttl-slack
 }
 

@@ -1,0 +1,71 @@
+package check_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pgidem/pgidem/torture/check"
+	"github.com/pgidem/pgidem/torture/history"
+)
+
+// twoLives is a history in which a key ran twice, the second time so long after
+// the first, by the database's clock.
+func twoLives(mode string, apart time.Duration) history.Run {
+	run := twoRuns(mode)
+	for i := range run.Rows {
+		run.Rows[i].PaidAt = (time.Second + time.Duration(i)*apart).Microseconds()
+	}
+	for i := range run.Requests {
+		r := &run.Requests[i]
+		r.TTL = ttl
+		if r.Answered {
+			*r = withReceipt(*r, run.Rows[1])
+		}
+	}
+	return run
+}
+
+// What happens while a record lives and what does after it is told apart by one
+// clock, to the microsecond; Redis has another than the ledger.
+func TestRunIsTooSoonUntilTheRecordHasExpired(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		mode  string
+		apart time.Duration
+		soon  bool
+	}{
+		{history.Transactional, ttl - time.Microsecond, true},
+		{history.Transactional, ttl, false},
+		{history.Leased, ttl - time.Microsecond, true},
+		{history.Leased, ttl, false},
+		{history.Redis, ttl - 101*time.Millisecond, true},
+		{history.Redis, ttl - 99*time.Millisecond, false},
+	} {
+		run := twoLives(c.mode, c.apart)
+		v := check.Check(run, check.Limits{})
+		if v.Broke(check.DuplicateRow) != c.soon || (v.Counts.Again == 1) == c.soon {
+			t.Errorf("%s, %v apart: %+v", c.mode, c.apart, v)
+		}
+	}
+}
+
+// A refusal that is final stands beside a payment only if one of them is of
+// another record's time.
+func TestExpiredRecordMayGiveWayToARefusal(t *testing.T) {
+	t.Parallel()
+	for apart, want := range map[time.Duration]bool{ttl / 2: true, ttl: false} {
+		run := twoLives(history.Transactional, apart)
+		run.Balances[1] -= run.Rows[1].Amount
+		refused := run.Rows[1]
+		run.Rows = run.Rows[:1]
+		for i := range run.Requests {
+			if r := &run.Requests[i]; r.Answered {
+				*r = withReceipt(*r, refused)
+				r.Status = 402
+			}
+		}
+		if v := check.Check(run, check.Limits{}); v.Broke(check.RowOfRefusal) != want {
+			t.Errorf("%v apart: %s", apart, printed(t, run, v))
+		}
+	}
+}
