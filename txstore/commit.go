@@ -122,7 +122,7 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 		}
 	}
 	if out.cached != nil {
-		r.store.completed(r.key, out.cached, asked, r.ttl)
+		r.store.completed(r.flight, out.cached, asked, r.ttl)
 	}
 	r.store.flights.end(r.flight, out.cached, nil)
 	return out

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -40,6 +41,9 @@ type flight struct {
 	hash string
 	// cached is what the leader's attempt, or another process's, has committed.
 	cached *idem.Cached
+	// until is when cached may have expired, by this process's monotonic clock
+	// and no later than by the server's: the word of it can take long to come.
+	until time.Time
 	// err is what keeps everybody from the store, not the leader alone.
 	err error
 }
@@ -98,6 +102,17 @@ func (fs *flights) sawInFlight(f *flight, joined int) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return f.sightings > joined || f.sightings > 0 && !f.blind
+}
+
+// completed notes until when what the flight ends with is to be replayed at
+// least.
+func (fs *flights) completed(f *flight, until time.Time) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	// Once it has ended, its followers read it without the lock.
+	if fs.byKey[f.key] == f {
+		f.until = until
+	}
 }
 
 // markRunning tells them that it is so for the leader's own request, of that

@@ -32,11 +32,12 @@ func (s *Store) glance(ctx context.Context, key string) (f found, err error) {
 	return f, err
 }
 
-// completed notes that key has a record, which was to be replayed for so much
-// longer at the moment asked, before the database was.
-func (s *Store) completed(key string, record *idem.Cached, asked time.Time, left time.Duration) {
-	s.expectations.completed(key)
-	s.replays.Put(key, record, asked, left)
+// completed notes that the key of f has a record, which was to be replayed for
+// so much longer at the moment asked, before the database was.
+func (s *Store) completed(f *flight, record *idem.Cached, asked time.Time, left time.Duration) {
+	s.flights.completed(f, asked.Add(left))
+	s.expectations.completed(f.key)
+	s.replays.Put(f.key, record, asked, left)
 }
 
 const (

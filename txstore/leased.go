@@ -194,7 +194,7 @@ func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cache
 	case found.cached != nil && found.attemptID == l.id:
 		response.StoredAt = found.cached.StoredAt
 		l.committed = true
-		l.store.completed(l.key, &response, asked, found.replays)
+		l.store.completed(l.flight, &response, asked, found.replays)
 		l.end(&response)
 		return nil
 	case found.completed && found.alive:

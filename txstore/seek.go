@@ -62,7 +62,7 @@ func (k *seeker) seek(ctx context.Context) (*idem.Cached, error) {
 // error; or neither, and then the caller joins again.
 func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 	seen, runs := f.seen, f.runs
-	joined := k.store.flights.sightings(f)
+	joined, came := k.store.flights.sightings(f), time.Now()
 	for {
 		select {
 		case <-f.done:
@@ -70,6 +70,9 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 			// any more. A leader that only ran out of patience has seen what it has
 			// seen.
 			k.seen = f.hash == "" && k.store.flights.sawInFlight(f, joined)
+			if f.cached != nil && !came.Before(f.until) {
+				return nil, nil // it may have expired before this request came
+			}
 			return f.result()
 		case <-runs:
 			if runs = nil; f.hash != k.hash {
@@ -157,7 +160,7 @@ func (k *seeker) search(ctx context.Context) (cached *idem.Cached, shared bool, 
 			return nil, false, nil
 		case l.cached != nil:
 			k.store.expectations.saw(true)
-			k.store.completed(k.key, l.cached, asked, l.replays)
+			k.store.completed(k.flight, l.cached, asked, l.replays)
 			return l.cached, false, nil
 		}
 		if err := k.inFlight(l); err != nil {
