@@ -45,3 +45,19 @@ func TestLongestStretch(t *testing.T) {
 		}
 	}
 }
+
+// A request that misuses the key is not one that the key must be usable for.
+func TestMismatchIsNoStretch(t *testing.T) {
+	t.Parallel()
+	var run history.Run
+	for at := range 60 {
+		r := history.Request{Sent: seconds(at), Ended: seconds(at + 1), Answered: true, Status: 201}
+		if at > 0 {
+			r.Status, r.Problem = 422, "hash-mismatch"
+		}
+		run.Requests = append(run.Requests, r)
+	}
+	if got := check.Check(run, check.Limits{}).Counts.Longest.Length; got != seconds(1) {
+		t.Errorf("unusable for %v", got)
+	}
+}
