@@ -11,8 +11,8 @@ import (
 
 // How many histories are tried. Most kinds of breakage fit into each of them.
 const (
-	correctSeeds = 60
-	brokenSeeds  = 12
+	correctSeeds = 20
+	brokenSeeds  = 8
 )
 
 var modes = []string{history.Transactional, history.Leased, history.Redis}
