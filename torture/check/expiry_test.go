@@ -69,3 +69,17 @@ func TestExpiredRecordMayGiveWayToARefusal(t *testing.T) {
 		}
 	}
 }
+
+// A request that was sent before all others may be the last one to run.
+func TestRunOfALongRequestComesAfterTheExpiryOfALaterOne(t *testing.T) {
+	t.Parallel()
+	run := twoLives(history.Transactional, 2*ttl)
+	long, short := run.Requests[1], run.Requests[2]
+	long.Sent, long.Ended = 0, 9*time.Second
+	short.Sent, short.Ended, short.Replayed = time.Second, 2*time.Second, false
+	short = withReceipt(short, run.Rows[0])
+	run.Quiet, run.Requests = 0, []history.Request{long, short}
+	if v := check.Check(run, check.Limits{}); !v.OK() {
+		t.Error(printed(t, run, v))
+	}
+}

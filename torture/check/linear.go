@@ -101,14 +101,15 @@ func (k *key) lifeOf(r *record, limits Limits) (life []porcupine.Operation) {
 		})
 	}
 	from := k.mayExpireFrom(r, limits.ClockError)
-	if k.ttl == 0 || from > k.requests[len(k.requests)-1].Ended {
-		return life
+	if k.ttl == 0 || len(k.where(func(a asked) bool { return a.Ended > from })) == 0 {
+		return life // it lives for longer than anybody asks
 	}
 	return append(life, porcupine.Operation{
 		Input: expires, Output: r.response, Call: int64(from), Return: int64(max(from, k.mustHaveExpired(r, limits.ClockError))),
 	})
 }
 
+// during is what the request a did, while it lasted.
 func during(a asked, v verb) porcupine.Operation {
 	answer := responseTo(a)
 	if v == mismatches {
