@@ -158,5 +158,5 @@ func recheck(name string) error {
 		return err
 	}
 	printAnswers(os.Stdout, run)
-	return verdict(os.Stdout, run)
+	return errors.Join(verdict(os.Stdout, run), judgeFaults(os.Stdout, run.Faults))
 }
