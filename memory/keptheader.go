@@ -21,19 +21,33 @@ type keptField struct {
 	values []string
 }
 
-// set copies h, once.
+// set copies h, once. It walks over the map only once too: that costs more than
+// the copies of a usual header.
 func (k *keptHeader) set(h http.Header) {
 	if h == nil {
 		return
 	}
-	for _, values := range h {
-		k.count += len(values)
-	}
-	all := slices.Grow(k.roomValues[:0], k.count)
 	k.fields = slices.Grow(k.roomFields[:0], len(h))
 	for name, values := range h {
-		k.fields = append(k.fields, keptField{name, appended(&all, values)})
+		k.count += len(values)
+		k.fields = append(k.fields, keptField{name, values})
 	}
+	all := slices.Grow(k.roomValues[:0], k.count)
+	for i := range k.fields {
+		f := &k.fields[i]
+		f.values = appended(&all, f.values)
+	}
+}
+
+// bytes estimates the memory that the header takes.
+func (k *keptHeader) bytes() (size int64) {
+	for _, f := range k.fields {
+		size += fieldBytes + int64(len(f.name))
+		for _, value := range f.values {
+			size += valueBytes + int64(len(value))
+		}
+	}
+	return size
 }
 
 // header returns the caller's own copy.

@@ -39,13 +39,14 @@ func newRecord(key, hash string, ttl time.Duration) *record {
 // or no longer; none follows a tombstone, which remembers nothing itself. It is
 // a record of its own, since others may be reading the response of this one.
 func (r *record) entomb(now time.Time) *record {
+	until := r.expiresAt.Add(r.remember)
+	if !now.Before(until) {
+		return nil
+	}
 	t := newRecord(r.key, r.response.RequestHash, 0)
 	t.completed, t.tombstone = true, true
 	t.response.RequestHash = t.hash
-	t.expiresAt = r.expiresAt.Add(r.remember)
-	if t.expired(now) {
-		return nil
-	}
+	t.expiresAt = until
 	return t
 }
 

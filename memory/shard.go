@@ -80,10 +80,10 @@ func (sh *shard) forget(rec *record) {
 // complete turns a reservation into a record that is replayed from now on, and
 // wakes everyone who waits for it.
 func (sh *shard) complete(rec *record, response idem.Cached, now time.Time) {
-	added := responseBytes(response)
+	rec.header.set(response.Header)
+	added := int64(len(response.Body)) + rec.header.bytes()
 	sh.usage.grow(added)
 	rec.bytes += added
-	rec.header.set(response.Header)
 	rec.response, rec.response.Header = response, nil
 	rec.expiresAt = now.Add(rec.ttl)
 	rec.completed = true

@@ -54,14 +54,15 @@ func (s *Store) Close() {
 // Config is reached, and an error when ttl is not positive. A key handed to a
 // waiter in the very moment its ctx ends is fresh, not lost.
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (existing *idem.Cached, fresh bool, err error) {
-	if err := s.refuse(ctx, key, ttl); err != nil {
+	ended := ctx.Err() // asked for once: it may read the clock
+	if err := s.refuse(ended, key, ttl); err != nil {
 		return nil, false, err
 	}
 	sh := s.shardOf(key)
-	found, err := s.look(ctx, sh, key, requestHash, ttl)
+	found, err := s.look(ctx, ended, sh, key, requestHash, ttl)
 	if err != nil && isFull(err) {
 		s.dropAllExpired()
-		found, err = s.look(ctx, sh, key, requestHash, ttl)
+		found, err = s.look(ctx, ended, sh, key, requestHash, ttl)
 	}
 	switch {
 	case err != nil:
@@ -75,17 +76,17 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	return nil, true, nil
 }
 
-// refuse returns why the call cannot be served whatever the store holds. A
-// deadline that has passed is no such reason: what is known about the key is
-// still the better answer.
-func (s *Store) refuse(ctx context.Context, key string, ttl time.Duration) error {
+// refuse returns why a call whose context has ended, if it has, cannot be served
+// whatever the store holds. A deadline that has passed is no such reason: what
+// is known about the key is still the better answer.
+func (s *Store) refuse(ended error, key string, ttl time.Duration) error {
 	select {
 	case <-s.closed:
 		return errClosed()
 	default:
 	}
-	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	if ended != nil && !errors.Is(ended, context.DeadlineExceeded) {
+		return ended
 	}
 	if ttl <= 0 {
 		return fmt.Errorf("memory: ttl is %v: it must be positive", ttl)
@@ -102,7 +103,7 @@ type finding struct {
 
 // look finds the key's record, reserves the key if there is none, and queues up
 // if it is in flight.
-func (s *Store) look(ctx context.Context, sh *shard, key, hash string, ttl time.Duration) (finding, error) {
+func (s *Store) look(ctx context.Context, ended error, sh *shard, key, hash string, ttl time.Duration) (finding, error) {
 	now := s.now()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -117,8 +118,8 @@ func (s *Store) look(ctx context.Context, sh *shard, key, hash string, ttl time.
 		if err := mayWait(ctx, rec, hash); err != nil {
 			return finding{}, err
 		}
-	} else if ctx.Err() != nil {
-		return finding{}, fmt.Errorf("memory: %w: %w", idem.ErrStoreUnavailable, ctx.Err())
+	} else if ended != nil {
+		return finding{}, fmt.Errorf("memory: %w: %w", idem.ErrStoreUnavailable, ended)
 	}
 	own := newRecord(key, hash, ttl)
 	own.setTerms(ctx)

@@ -3,7 +3,6 @@ package memory
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 
 	"github.com/pgidem/pgidem/idem"
@@ -59,19 +58,4 @@ func (e *fullError) Unwrap() error { return idem.ErrStoreUnavailable }
 func isFull(err error) bool {
 	var full *fullError
 	return errors.As(err, &full)
-}
-
-// responseBytes estimates what a response adds to its record.
-func responseBytes(response idem.Cached) int64 {
-	return int64(len(response.Body)) + sizeOfHeader(response.Header)
-}
-
-func sizeOfHeader(header http.Header) (size int64) {
-	for name, values := range header {
-		size += fieldBytes + int64(len(name))
-		for _, value := range values {
-			size += valueBytes + int64(len(value))
-		}
-	}
-	return size
 }
