@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,18 +26,19 @@ type Attempt struct {
 	parent *Attempt
 	claim  claim
 
+	disposition   atomic.Int32 // a Disposition; 0 until somebody chooses
+	transactional atomic.Bool
+	abandoned     atomic.Bool
+	runAgain      atomic.Bool
+
 	// mu guards all below. It is never held while anything else is locked or
 	// called.
-	mu            sync.Mutex
-	id            string // "" until somebody asks
-	states        []any
-	room          [2]any // for the first states
-	disposition   Disposition
-	transactional bool
-	abandoned     bool
-	runAgain      bool
-	leaseLost     bool
-	handler       *handlerRun // nil before the handler runs
+	mu        sync.Mutex
+	id        string // "" until somebody asks
+	states    []any
+	room      [2]any // for the first states
+	leaseLost bool
+	handler   *handlerRun // nil before the handler runs
 }
 
 // AttemptConfig is what the caller of Reserve tells the Store.
@@ -122,60 +124,34 @@ func (a *Attempt) snapshot() []any {
 // Disposition returns what becomes of the attempt's writes and response. It is
 // settled when Commit is called, and CommitAll unless something else was said.
 func (a *Attempt) Disposition() Disposition {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.disposition == 0 {
-		return CommitAll
+	if d := Disposition(a.disposition.Load()); d != 0 {
+		return d
 	}
-	return a.disposition
+	return CommitAll
 }
 
-func (a *Attempt) setDisposition(d Disposition) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.disposition = d
-}
+func (a *Attempt) setDisposition(d Disposition) { a.disposition.Store(int32(d)) }
 
 // settleDisposition returns what the handler chose, or else d, and keeps it.
 func (a *Attempt) settleDisposition(d Disposition) Disposition {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.disposition == 0 {
-		a.disposition = d
-	}
-	return a.disposition
+	a.disposition.CompareAndSwap(0, int32(d))
+	return a.Disposition()
 }
 
 // MarkTransactional is called by a Store in Reserve when the handler's writes
 // are part of the reservation: when Commit fails or Release is called, they are
 // undone. It decides what a client hears when a Commit fails.
-func (a *Attempt) MarkTransactional() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.transactional = true
-}
+func (a *Attempt) MarkTransactional() { a.transactional.Store(true) }
 
 // Transactional tells whether MarkTransactional was called.
-func (a *Attempt) Transactional() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.transactional
-}
+func (a *Attempt) Transactional() bool { return a.transactional.Load() }
 
 // Abandon is called by the runner of a handler that did not return in time,
 // before Release: the handler may still be using what the Store gave it.
-func (a *Attempt) Abandon() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.abandoned = true
-}
+func (a *Attempt) Abandon() { a.abandoned.Store(true) }
 
 // Abandoned tells whether Abandon was called.
-func (a *Attempt) Abandoned() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.abandoned
-}
+func (a *Attempt) Abandoned() bool { return a.abandoned.Load() }
 
 // LoseLease is called by a Store when the attempt's reservation ran out or was
 // taken over: it cancels the context of the handler with [ErrLeaseLost] as its
@@ -205,15 +181,7 @@ func (a *Attempt) runs(h *handlerRun) {
 // RequestRunAgain is called by a Store in Commit or Release when it has undone
 // the attempt for a reason that a new attempt does not share, as a
 // serialization failure or a deadlock.
-func (a *Attempt) RequestRunAgain() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.runAgain = true
-}
+func (a *Attempt) RequestRunAgain() { a.runAgain.Store(true) }
 
 // RunAgain tells whether RequestRunAgain was called.
-func (a *Attempt) RunAgain() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.runAgain
-}
+func (a *Attempt) RunAgain() bool { return a.runAgain.Load() }

@@ -14,11 +14,10 @@ import (
 // before any byte of the body has come.
 const maxPreallocated = 1 << 20
 
-// bufferBody reads the body of r to its end, into room if that is enough. limit
-// bounds it, unless negative; a declared length over the limit is refused before
-// a byte is read, so that a client which waits for "100 Continue" need not send
-// it.
-func bufferBody(r *http.Request, limit int64, room []byte) ([]byte, error) {
+// bufferBody reads the body of r to its end. limit bounds it, unless negative; a
+// declared length over the limit is refused before a byte is read, so that a
+// client which waits for "100 Continue" need not send it.
+func bufferBody(r *http.Request, limit int64) ([]byte, error) {
 	if limit < 0 {
 		limit = math.MaxInt64
 	}
@@ -28,7 +27,7 @@ func bufferBody(r *http.Request, limit int64, room []byte) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	b, err := readBody(r.Body, r.ContentLength, limit, room)
+	b, err := readBody(r.Body, r.ContentLength, limit)
 	if err != nil {
 		return nil, bodyError(err)
 	}
@@ -55,11 +54,8 @@ func tooLarge(limit int64) error {
 //
 // The one byte beyond the declared length is room in which the last Read finds
 // the end without growing the buffer.
-func readBody(body io.Reader, declared, limit int64, room []byte) ([]byte, error) {
-	b := room[:0]
-	if declared >= int64(len(room)) {
-		b = make([]byte, 0, min(declared, maxPreallocated)+1)
-	}
+func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
+	b := make([]byte, 0, min(max(declared, 0), maxPreallocated)+1)
 	for {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, max(len(b), 512)) // doubled: a long body is copied once in all
@@ -70,7 +66,7 @@ func readBody(body io.Reader, declared, limit int64, room []byte) ([]byte, error
 		case int64(len(b)) > limit:
 			return nil, tooLarge(limit)
 		case errors.Is(err, io.EOF):
-			return slices.Clip(b), nil // what follows in room is not the body's
+			return b, nil
 		case err != nil:
 			return nil, err
 		}

@@ -20,17 +20,19 @@ func (rec *recorder) deliver(w http.ResponseWriter) {
 	maps.Copy(h, rec.trailers)
 }
 
-// replay sends a recorded response. Its headers replace those of the same name.
-func replay(w http.ResponseWriter, r *http.Request, c Cached, marker string, room *[2]string) {
+// replay sends a recorded response through a recorder that has no other use. Its
+// headers replace those of the same name.
+func (rec *recorder) replay(w http.ResponseWriter, method string, c Cached, marker string) {
 	h := w.Header()
-	maps.Copy(h, c.Header.Clone())
-	room[0] = "true"
-	h[marker] = room[0:1:1]
+	rec.frozen.freeze(c.Header)
+	rec.frozen.setIn(h)
+	rec.marker[0] = "true"
+	h[marker] = rec.marker[:]
 	if _, typed := h["Content-Type"]; !typed {
 		// The first answer had none either, or it would have been kept.
 		h["Content-Type"] = nil
 	}
-	setContentLength(h, r.Method, c.Status, len(c.Body), (*[1]string)(room[1:]))
+	setContentLength(h, method, c.Status, len(c.Body), &rec.length)
 	writeResponse(w, c.Status, c.Body)
 }
 

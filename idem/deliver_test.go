@@ -54,7 +54,7 @@ func TestReplayAssignsAndNeverAdds(t *testing.T) {
 	w.Header().Set("Vary", "Origin")
 	w.Header().Set("X-Outer", "1")
 	c := Cached{Status: 201, Header: http.Header{"Vary": {"Origin", "Accept"}}, Body: []byte("<p>")}
-	replay(w, httptest.NewRequest("POST", "/", nil), c, "Idempotent-Replayed", new([2]string))
+	new(recorder).replay(w, http.MethodPost, c, "Idempotent-Replayed")
 	want := http.Header{
 		"Vary": {"Origin", "Accept"}, "X-Outer": {"1"}, "Idempotent-Replayed": {"true"},
 		"Content-Length": {"3"}, "Content-Type": nil,

@@ -88,7 +88,8 @@ func (c *call) do(ctx context.Context, key string, request any) (any, error) {
 	var done executed
 	err := c.identify(key, request)
 	if err == nil {
-		done, err = c.execution().do(ctx)
+		now := time.Now()
+		done, err = c.execution(now).do(ctx, now)
 	}
 	return c.answer(ctx, done, err)
 }
@@ -105,8 +106,8 @@ func (c *call) identify(key string, request any) (err error) {
 	return err
 }
 
-func (c *call) execution() *execution {
-	until, noWait := c.config.waitUntil()
+func (c *call) execution(now time.Time) *execution {
+	until, noWait := c.config.waitUntil(now)
 	return &execution{
 		store: c.config.Store,
 		key:   c.key,

@@ -105,11 +105,12 @@ func (c DoConfig) storedKey(key string) (string, error) {
 	return key, ValidateKey(key)
 }
 
-// waitUntil returns when Reserve must end, and whether it must not wait for
-// another attempt. The deadline of the caller's context holds beside it.
-func (c DoConfig) waitUntil() (until time.Time, noWait bool) {
+// waitUntil returns when a Reserve that begins now must end, and whether it must
+// not wait for another attempt. The deadline of the caller's context holds
+// beside it.
+func (c DoConfig) waitUntil(now time.Time) (until time.Time, noWait bool) {
 	if c.WaitTimeout < 0 {
-		return time.Now().Add(maxReserve), true
+		return now.Add(maxReserve), true
 	}
-	return time.Now().Add(c.WaitTimeout), false
+	return now.Add(c.WaitTimeout), false
 }

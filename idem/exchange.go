@@ -23,19 +23,16 @@ type exchange struct {
 	execution execution
 	// first is the handler's first run, and mostly its only one.
 	first handling
-	// room is for a small body and, behind it, a small response.
-	room [512]byte
-	// values is room for what a replay adds to a header.
-	values [2]string
 
-	// mu guards all below, and w and r while a handler runs: a handler that was
+	// Of the run that was prepared last; its goroutine begins afterwards.
+	runs    int
+	rec     *recorder
+	request *http.Request // the handler's
+
+	// mu guards ended, and w and r while a handler runs: a handler that was
 	// abandoned before it got a processor must not begin any more.
 	mu    sync.Mutex
 	ended bool
-	runs  int
-	rec   *recorder
-	// request is the handler's.
-	request *http.Request
 }
 
 // identify finds out what the request is: its stored key, its body, its hash. A
@@ -49,7 +46,7 @@ func (x *exchange) identify(clientKey string) error {
 	if x.ticket, err = x.admission.admit(scope); err != nil {
 		return err
 	}
-	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes, x.room[:]); err != nil {
+	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes); err != nil {
 		return err
 	}
 	x.hash, err = x.requestHash()
@@ -71,7 +68,8 @@ func (x *exchange) requestHash() (string, error) {
 
 // execute brings the request to its end.
 func (x *exchange) execute() (executed, error) {
-	until, noWait := waitUntil(x.r, x.begun, x.config.WaitTimeout)
+	now := time.Now() // the body may have taken its time
+	until, noWait := waitUntil(x.r, x.begun, now, x.config.WaitTimeout)
 	e := &x.execution // whole literals would need stack in each waiter
 	e.store, e.key, e.hash, e.ttl = x.config.Store, x.key, x.hash, x.config.DefaultTTL
 	e.attempt = AttemptConfig{
@@ -79,11 +77,11 @@ func (x *exchange) execute() (executed, error) {
 		MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),
 		RememberExpired: x.config.RememberExpired,
 	}
-	e.ticket, e.waitUntil = x.ticket, until
+	e.deadlines, e.ticket, e.waitUntil = x.deadlines, x.ticket, until
 	e.maxRuns, e.maxResponseBytes = x.config.MaxRuns, x.config.MaxResponseBytes
 	e.cancelOnDisconnect = x.config.CancelOnDisconnect
 	e.task = x
-	return e.do(x.r.Context())
+	return e.do(x.r.Context(), now)
 }
 
 func (x *exchange) policy(Cached, bool) Disposition { return x.rec.disposition }
@@ -127,7 +125,7 @@ func (x *exchange) answer(done executed, err error) {
 		event.Status = x.refuse(err)
 	case done.outcome == OutcomeReplayed:
 		event.Status = done.response.Status
-		replay(x.w, x.r, done.response, x.config.ReplayHeaderName, &x.values)
+		x.first.recorder.replay(x.w, x.r.Method, done.response, x.config.ReplayHeaderName)
 	default:
 		event.Status = x.rec.status
 		x.rec.deliver(x.w)

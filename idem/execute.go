@@ -30,6 +30,9 @@ type execution struct {
 	ttl     time.Duration
 	attempt AttemptConfig
 
+	// deadlines watches over the handlers of all executions of one middleware;
+	// nil: each has a timer of its own.
+	deadlines *deadlines
 	// ticket is the request's place among those of its scope; nil: no limit.
 	ticket *ticket
 	// crowded: too many others of its scope wait for it to wait too.
@@ -82,16 +85,17 @@ type executed struct {
 }
 
 // do brings the request to its end. An error means that the client is refused;
-// a panic of the handler passes through.
-func (e *execution) do(ctx context.Context) (done executed, err error) {
-	for superseded := 0; superseded < maxSuperseded; {
+// a panic of the handler passes through. The clock is read between the steps
+// only: that costs more than some of them.
+func (e *execution) do(ctx context.Context, now time.Time) (done executed, err error) {
+	for superseded := 0; superseded < maxSuperseded; now = time.Now() {
 		t, err := e.begin(ctx, done.runs > 0)
 		if err != nil {
 			return done, err
 		}
-		start := time.Now()
 		existing, fresh, err := e.reserve(t, done.runs > 0)
-		done.reserve += time.Since(start)
+		reserved := time.Now()
+		done.reserve += reserved.Sub(now)
 		if err != nil {
 			return done, err
 		}
@@ -104,7 +108,7 @@ func (e *execution) do(ctx context.Context) (done executed, err error) {
 			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.store.Release(t.after(), e.key))
 		}
 		done.runs++
-		again, err := e.runAndCommit(t, &done)
+		again, err := e.runAndCommit(t, reserved, &done)
 		switch {
 		case again && done.runs < e.maxRuns:
 			pause(done.runs)
@@ -150,8 +154,8 @@ func (e *execution) replay(done executed, existing *Cached) (executed, error) {
 // what their disposition says. It tells whether the store has undone the run as
 // the victim of a conflict, so that it may be run again; a handler that
 // panicked or ran out of time is not.
-func (e *execution) runAndCommit(t *try, done *executed) (again bool, err error) {
-	e.start(t)
+func (e *execution) runAndCommit(t *try, reserved time.Time, done *executed) (again bool, err error) {
+	e.start(t, reserved)
 	response, err := e.await(t)
 	ctx, attempt := t.after(), &t.attempt
 	switch {

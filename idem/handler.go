@@ -30,7 +30,8 @@ func asPanic(err error) *handlerPanic {
 // heed its context holds neither its client nor, in a transaction, its key.
 type handlerRun struct {
 	ctx     lazyContext
-	timer   *time.Timer // ends ctx's time; nil without limit
+	place   place       // in the list of deadlines, whose lock guards it
+	timer   *time.Timer // tells of ctx's end where there is no such list
 	unwatch func() bool // ends the watch over the client; nil without
 
 	// end is set by the handler's goroutine before ended.
@@ -50,21 +51,33 @@ type handlerEnd struct {
 	panicked *handlerPanic
 }
 
-// start begins to run the handler. Its context ends with the handler.
-func (e *execution) start(t *try) {
+// start begins to run the handler now. Its context ends with the handler.
+func (e *execution) start(t *try, now time.Time) {
 	h := &t.handler
 	h.changed.L = &h.mu
 	h.ctx.parent, h.ctx.detached = &t.attemptContext, !e.cancelOnDisconnect
 	if limit := e.attempt.MaxHandlerTime; limit > 0 {
-		h.ctx.deadline, h.ctx.timeout = time.Now().Add(limit), ErrHandlerTimeout
-		h.timer = time.AfterFunc(limit, h.contextEnded)
+		h.ctx.deadline, h.ctx.timeout = now.Add(limit), ErrHandlerTimeout
+		e.watchTime(h, limit)
 	}
 	if e.cancelOnDisconnect {
 		h.unwatch = context.AfterFunc(h.ctx.parent, h.contextEnded)
 	}
 	t.attempt.runs(h)
 	e.task.prepare(&h.ctx)
-	go e.runHandler(h)
+	go func() {
+		growStack(0)
+		e.runHandler(h)
+	}()
+}
+
+// watchTime tells the handler when its time is over, until unwatch.
+func (e *execution) watchTime(h *handlerRun, limit time.Duration) {
+	if e.deadlines != nil {
+		e.deadlines.add(h)
+		return
+	}
+	h.timer = time.AfterFunc(limit, h.contextEnded)
 }
 
 // runHandler tells however the handler ends: also after a panic, and after
@@ -78,7 +91,6 @@ func (e *execution) runHandler(h *handlerRun) {
 		h.end.late = h.ctx.finish()
 		h.tell(&h.ended)
 	}()
-	growStack(0)
 	h.end.response = e.task.run(&h.ctx)
 	returned = true
 }
@@ -120,9 +132,12 @@ func (h *handlerRun) wait(other *bool) (ended bool) {
 	return h.ended
 }
 
-// unwatchAll ends what could end the handler's context: the handler is at its
-// end, or was given up.
-func (h *handlerRun) unwatchAll() {
+// unwatch ends what tells of the end of the handler's context: the handler is at
+// its end, or was given up.
+func (e *execution) unwatch(h *handlerRun) {
+	if e.deadlines != nil {
+		e.deadlines.remove(h)
+	}
 	if h.timer != nil {
 		h.timer.Stop()
 	}
@@ -134,7 +149,7 @@ func (h *handlerRun) unwatchAll() {
 // await waits for the handler, and when its context has ended a little longer.
 func (e *execution) await(t *try) (Cached, error) {
 	h := &t.handler
-	defer h.unwatchAll()
+	defer e.unwatch(h)
 	if !h.wait(&h.overtime) {
 		grace := time.AfterFunc(handlerGrace, h.giveUp)
 		defer grace.Stop()

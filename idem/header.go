@@ -59,33 +59,17 @@ func storable(name string) bool {
 	return true
 }
 
-// cloneHeader returns a deep copy of h, whose values are in room if that is
-// enough.
-func cloneHeader(h http.Header, room []string) http.Header {
+// cloneHeader returns a deep copy of h. Most fields have one value.
+func cloneHeader(h http.Header) http.Header {
 	if h == nil {
 		return nil
 	}
 	clone := make(http.Header, len(h))
+	room := make([]string, 0, len(h))
 	for name, values := range h {
-		if values == nil {
-			clone[name] = nil // net/http is told by it to leave the header out
-			continue
-		}
-		first := len(room)
-		room = append(room, values...)
-		clone[name] = room[first:len(room):len(room)]
+		clone[name] = appendedTo(&room, values)
 	}
 	return clone
-}
-
-// whollyStorable tells whether a record keeps all of h, as it is.
-func whollyStorable(h http.Header) bool {
-	for name, values := range h {
-		if len(values) == 0 || http.CanonicalHeaderKey(name) != name || !storable(name) {
-			return false
-		}
-	}
-	return true
 }
 
 // storedHeader returns what a record keeps of h: a deep copy of the storable

@@ -11,18 +11,19 @@ import (
 // so that whatever is derived from it ends with it and needs no goroutine.
 type lazyContext struct {
 	parent context.Context
-	// detached: it has the values of parent, and does not end with it.
-	detached bool
 	// deadline is when it ends by itself, with timeout as its cause; zero: never.
 	deadline time.Time
 	timeout  error
+	// detached: it has the values of parent, and does not end with it.
+	detached bool
 
 	// mu guards what follows.
-	mu    sync.Mutex
-	cause error           // of a cancellation while real is nil
-	real  context.Context // what it has become
-	end   context.CancelCauseFunc
-	stop  context.CancelFunc
+	mu     sync.Mutex
+	ranOut bool            // the deadline was seen to have passed
+	cause  error           // of a cancellation while real is nil
+	real   context.Context // what it has become
+	end    context.CancelCauseFunc
+	stop   context.CancelFunc
 }
 
 // Deadline implements context.Context.
@@ -60,7 +61,10 @@ func (c *lazyContext) err() error {
 }
 
 func (c *lazyContext) expired() bool {
-	return !c.deadline.IsZero() && !time.Now().Before(c.deadline)
+	if !c.ranOut && !c.deadline.IsZero() {
+		c.ranOut = !time.Now().Before(c.deadline)
+	}
+	return c.ranOut
 }
 
 // Value implements context.Context. Once the context has ended it is real:
@@ -131,6 +135,17 @@ func (c *lazyContext) finish() (early error) {
 		c.cancelLocked(context.Canceled)
 	}
 	return early
+}
+
+// drop ends a context that is no longer needed, and does not ask why it may have
+// ended before: that would need the time. One that was seen to have ended stays
+// as it is.
+func (c *lazyContext) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.real != nil || c.cause == nil && !c.ranOut {
+		c.cancelLocked(context.Canceled)
+	}
 }
 
 // causeOfEnd returns why the context has ended, nil if it has not.

@@ -22,6 +22,9 @@ import (
 //
 // A panic of the handler is passed on with the same value. The request that the
 // handler gets is a copy whose body was read in advance.
+//
+// Time is one clock for all requests: in a bubble of testing/synctest use a
+// middleware that was made there.
 func RESTMiddleware(cfg Config) func(http.Handler) http.Handler {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -29,17 +32,18 @@ func RESTMiddleware(cfg Config) func(http.Handler) http.Handler {
 	}
 	cfg.HeaderName = http.CanonicalHeaderKey(cfg.HeaderName)
 	cfg.ReplayHeaderName = http.CanonicalHeaderKey(cfg.ReplayHeaderName)
-	admission := newAdmission(cfg)
+	admission, deadlines := newAdmission(cfg), newDeadlines(cfg.MaxHandlerTime)
 	return func(next http.Handler) http.Handler {
-		return &middleware{config: cfg, next: next, admission: admission}
+		return &middleware{config: cfg, next: next, admission: admission, deadlines: deadlines}
 	}
 }
 
 type middleware struct {
 	config Config
 	next   http.Handler
-	// admission is shared by all handlers behind one RESTMiddleware.
+	// Both are shared by all handlers behind one RESTMiddleware.
 	admission *admission
+	deadlines *deadlines
 }
 
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,9 @@ var (
 	errEnded = fmt.Errorf("idem: the response has ended: %w", http.ErrHandlerTimeout)
 )
 
+// minBuffer is the memory that the first bytes of a response get.
+const minBuffer = 128
+
 // recorder is the [http.ResponseWriter] of one run of a handler. It keeps the
 // response until the Store has committed it.
 //
@@ -37,12 +40,13 @@ type recorder struct {
 	detached    bool        // the request was answered; outer is not ours any more
 	base        http.Header // what outer middlewares have set
 	status      int
-	sent        http.Header // header at the moment of WriteHeader
+	frozen      frozenHeader // header at the moment of WriteHeader
+	sent        http.Header  // the same, after finish
+	storable    bool         // a record keeps all of sent
 	trailers    http.Header
 	body        []byte
-	room        []byte    // for a small body
-	values      [8]string // room for sent
-	length      [1]string // room for its Content-Length
+	length      [1]string // room for the Content-Length of sent
+	marker      [1]string // room for what marks a replay
 	disposition Disposition
 }
 
@@ -77,7 +81,8 @@ func (rec *recorder) writeHeader(status int) {
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		rec.inform(status)
 	default:
-		rec.status, rec.sent = status, cloneHeader(rec.header, rec.values[:0])
+		rec.status = status
+		rec.frozen.freeze(rec.header)
 	}
 }
 
@@ -106,7 +111,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	if err := rec.beginWrite(len(p)); err != nil {
 		return 0, err
 	}
-	rec.body = append(rec.buffer(), p...)
+	rec.body = append(rec.buffer(len(p)), p...)
 	return len(p), nil
 }
 
@@ -117,14 +122,15 @@ func (rec *recorder) WriteString(s string) (int, error) {
 	if err := rec.beginWrite(len(s)); err != nil {
 		return 0, err
 	}
-	rec.body = append(rec.buffer(), s...)
+	rec.body = append(rec.buffer(len(s)), s...)
 	return len(s), nil
 }
 
-// buffer returns the body so far, with what room there is for more.
-func (rec *recorder) buffer() []byte {
-	if rec.body == nil {
-		return rec.room[:0]
+// buffer returns the body so far, to which length bytes are appended. Most
+// responses are written at once; the others do not begin with a few bytes.
+func (rec *recorder) buffer(length int) []byte {
+	if rec.body == nil && length > 0 {
+		return make([]byte, 0, max(length, minBuffer))
 	}
 	return rec.body
 }
@@ -188,16 +194,29 @@ func (rec *recorder) finish(decide func(status int, header http.Header) Disposit
 		rec.writeHeader(http.StatusOK)
 	}
 	rec.ended = true
+	rec.settleHeader()
 	sniffContentType(rec.sent, rec.status, rec.body)
-	rec.trailers = trailersOf(rec.sent, rec.header)
 	rec.disposition = decide(rec.status, rec.sent)
 	return Cached{Status: rec.status, Header: rec.storedHeader(), Body: rec.body}
+}
+
+// settleHeader finds out what header is delivered. The handler's own map serves
+// if it is still what it was at WriteHeader: the handler has returned.
+func (rec *recorder) settleHeader() {
+	still := rec.frozen.isStill(rec.header)
+	rec.sent, rec.storable = rec.header, rec.frozen.whollyStorable()
+	if !still {
+		rec.sent = rec.frozen.header()
+	}
+	if !still || !rec.storable { // a storable field is no trailer, and announces none
+		rec.trailers = trailersOf(rec.sent, rec.header)
+	}
 }
 
 // storedHeader is the header of the record. Where that is all of it, what is
 // delivered serves: a Store keeps a copy.
 func (rec *recorder) storedHeader() http.Header {
-	if len(rec.base) == 0 && whollyStorable(rec.sent) {
+	if len(rec.base) == 0 && rec.storable {
 		return rec.sent
 	}
 	return storedHeader(rec.base, rec.sent)

@@ -13,7 +13,7 @@ func (e *execution) reserve(t *try, again bool) (*Cached, bool, error) {
 	defer e.ticket.endWait()
 	t.reserving.parent = &t.attemptContext
 	t.reserving.deadline, t.reserving.timeout = e.reserveUntil(again), context.DeadlineExceeded
-	defer func() { _ = t.reserving.finish() }()
+	defer t.reserving.drop()
 	existing, fresh, err := e.store.Reserve(&t.reserving, e.key, e.hash, e.ttl)
 	switch {
 	case err == nil && !fresh && existing == nil:

@@ -22,8 +22,8 @@ func (g *greedy) Write(p []byte) (int, error) {
 	return g.Buffer.Write(p)
 }
 
-// A small body and a small response have one piece of memory. Neither can be
-// reached through the other.
+// Neither the request nor the response can be reached through the other, or
+// through what a reader is given of it.
 func TestRequestAndResponseDoNotMeet(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, idem.Config{}, func(w http.ResponseWriter, r *http.Request) {

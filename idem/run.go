@@ -11,7 +11,6 @@ import (
 type handling struct {
 	recorder recorder
 	url      url.URL
-	values   [12]string // room for the request's header
 	body     bufferedBody
 }
 
@@ -22,7 +21,7 @@ func (h *handling) begin(ctx context.Context, outer *http.Request, body []byte) 
 	flat.URL, flat.Header = nil, nil
 	r := flat.Clone(ctx)
 	r.URL = h.copyURL(outer.URL)
-	r.Header = cloneHeader(outer.Header, h.values[:0])
+	r.Header = cloneHeader(outer.Header)
 	setBody(r, body, &h.body)
 	return r
 }
@@ -38,15 +37,12 @@ func (h *handling) copyURL(u *url.URL) *url.URL {
 // prepare makes the recorder and the request of the run that follows. It is not
 // done in the handler's goroutine, whose stack is new and would have to grow.
 func (x *exchange) prepare(ctx context.Context) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.runs++
-	h, room := &x.first, x.room[min(len(x.body), len(x.room)):]
+	h := &x.first
 	if x.runs > 1 {
-		h, room = new(handling), nil
+		h = new(handling)
 	}
 	h.recorder.begin(x.w, x.r.Method)
-	h.recorder.room = room
 	x.rec, x.request = &h.recorder, h.begin(ctx, x.r, x.body)
 }
 

@@ -16,11 +16,10 @@ const (
 	maxReserve = 5 * time.Second
 )
 
-// waitUntil returns when Reserve must end, and whether it may wait for another
-// attempt at all. begun is when the request came. A request that has no time to
+// waitUntil returns when a Reserve that begins now must end, and whether it may
+// wait for another attempt at all. begun is when the request came. A request that has no time to
 // wait is still tried once, since its key may be free.
-func waitUntil(r *http.Request, begun time.Time, timeout time.Duration) (until time.Time, noWait bool) {
-	now := time.Now()
+func waitUntil(r *http.Request, begun, now time.Time, timeout time.Duration) (until time.Time, noWait bool) {
 	until, noWait = now.Add(timeout), timeout < 0
 	if noWait {
 		until = now.Add(maxReserve)

@@ -44,7 +44,7 @@ func TestWaitUntil(t *testing.T) {
 					defer cancel()
 				}
 				r := httptest.NewRequestWithContext(ctx, "POST", "/", nil)
-				until, noWait := waitUntil(r, begun, c.timeout)
+				until, noWait := waitUntil(r, begun, time.Now(), c.timeout)
 				if got := time.Until(until); got != c.want || noWait != c.noWait {
 					t.Errorf("%v, no wait %v; want %v, %v", got, noWait, c.want, c.noWait)
 				}

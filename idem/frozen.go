@@ -1,0 +1,80 @@
+package idem
+
+import (
+	"net/http"
+	"slices"
+)
+
+// frozenHeader is a header as it was at one moment. Other than a copy that is a
+// map it costs no memory, if the header is of usual size, and it is walked over
+// in a fraction of the time.
+type frozenHeader struct {
+	fields []frozenField
+
+	roomFields [3]frozenField
+	roomValues [4]string
+}
+
+type frozenField struct {
+	name   string
+	values []string
+}
+
+// freeze keeps a deep copy of h.
+func (f *frozenHeader) freeze(h http.Header) {
+	f.fields = slices.Grow(f.roomFields[:0], len(h))
+	room := f.roomValues[:0]
+	for name, values := range h {
+		f.fields = append(f.fields, frozenField{name, appendedTo(&room, values)})
+	}
+}
+
+// isStill tells whether h is as it was when it was frozen.
+func (f *frozenHeader) isStill(h http.Header) bool {
+	if len(h) != len(f.fields) {
+		return false
+	}
+	for i := range f.fields {
+		field := &f.fields[i]
+		if values, ok := h[field.name]; !ok || !slices.Equal(values, field.values) {
+			return false
+		}
+	}
+	return true
+}
+
+// header returns what was frozen.
+func (f *frozenHeader) header() http.Header {
+	h := make(http.Header, len(f.fields))
+	f.setIn(h)
+	return h
+}
+
+// setIn sets in h what was frozen.
+func (f *frozenHeader) setIn(h http.Header) {
+	for i := range f.fields {
+		h[f.fields[i].name] = f.fields[i].values
+	}
+}
+
+// whollyStorable tells whether a record keeps all of it, as it is.
+func (f *frozenHeader) whollyStorable() bool {
+	for i := range f.fields {
+		name := f.fields[i].name
+		if len(f.fields[i].values) == 0 || http.CanonicalHeaderKey(name) != name || !storable(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendedTo appends values to room and returns them where they are there; nil
+// stays nil, by which net/http is told to leave a header out.
+func appendedTo(room *[]string, values []string) []string {
+	if values == nil {
+		return nil
+	}
+	first := len(*room)
+	*room = append(*room, values...)
+	return (*room)[first:len(*room):len(*room)]
+}
