@@ -10,8 +10,22 @@ import (
 // claim says for which key of which store the runner's handler runs. The zero
 // claim is that of an attempt by somebody else.
 type claim struct {
-	store Store
-	key   string
+	store     Store
+	key       string
+	admission *admission // the middleware's; nil: it has none
+}
+
+// refuseNested returns ErrNested if this very key is being run further out in
+// ctx. Where an admission is shared, so is the store.
+func (c claim) refuseNested(ctx context.Context) error {
+	_, nested := enclosingClaim(ctx, func(outer claim) bool {
+		return outer.key == c.key &&
+			(sameStore(outer.store, c.store) || c.admission != nil && outer.admission == c.admission)
+	})
+	if nested {
+		return ErrNested
+	}
+	return nil
 }
 
 // enclosingClaim returns the innermost claim in ctx that match accepts.

@@ -88,6 +88,9 @@ func (c *call) do(ctx context.Context, key string, request any) (any, error) {
 	var done executed
 	err := c.identify(key, request)
 	if err == nil {
+		err = c.claim().refuseNested(ctx)
+	}
+	if err == nil {
 		now := time.Now()
 		done, err = c.execution(now).do(ctx, now)
 	}
@@ -106,11 +109,12 @@ func (c *call) identify(key string, request any) (err error) {
 	return err
 }
 
+func (c *call) claim() claim { return claim{store: c.config.Store, key: c.key} }
+
 func (c *call) execution(now time.Time) *execution {
 	until, noWait := c.config.waitUntil(now)
 	return &execution{
-		store: c.config.Store,
-		key:   c.key,
+		claim: c.claim(),
 		hash:  c.hash,
 		ttl:   c.config.DefaultTTL,
 		attempt: AttemptConfig{

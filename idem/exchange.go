@@ -36,13 +36,17 @@ type exchange struct {
 }
 
 // identify finds out what the request is: its stored key, its body, its hash. A
-// request that its scope has no place for is refused before its body is read.
+// request that its scope has no place for is refused before its body is read,
+// and one inside its own attempt before that: it would find its place taken.
 func (x *exchange) identify(clientKey string) error {
 	key, scope, err := storedKey(x.r, clientKey, x.config.Scope)
 	if err != nil {
 		return err
 	}
 	x.key = key
+	if err = x.claim().refuseNested(x.r.Context()); err != nil {
+		return err
+	}
 	if x.ticket, err = x.admission.admit(scope); err != nil {
 		return err
 	}
@@ -51,6 +55,10 @@ func (x *exchange) identify(clientKey string) error {
 	}
 	x.hash, err = x.requestHash()
 	return err
+}
+
+func (x *exchange) claim() claim {
+	return claim{store: x.config.Store, key: x.key, admission: x.admission}
 }
 
 func (x *exchange) requestHash() (string, error) {
@@ -71,7 +79,7 @@ func (x *exchange) execute() (executed, error) {
 	now := time.Now() // the body may have taken its time
 	until, noWait := waitUntil(x.r, x.begun, now, x.config.WaitTimeout)
 	e := &x.execution // whole literals would need stack in each waiter
-	e.store, e.key, e.hash, e.ttl = x.config.Store, x.key, x.hash, x.config.DefaultTTL
+	e.claim, e.hash, e.ttl = x.claim(), x.hash, x.config.DefaultTTL
 	e.attempt = AttemptConfig{
 		NoWait:          noWait,
 		MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),

@@ -24,8 +24,7 @@ const (
 // execution is one request on its way through the protocol: reserve, then
 // replay or reject, or run and commit.
 type execution struct {
-	store   Store
-	key     string
+	claim
 	hash    string
 	ttl     time.Duration
 	attempt AttemptConfig
@@ -89,10 +88,7 @@ type executed struct {
 // only: that costs more than some of them.
 func (e *execution) do(ctx context.Context, now time.Time) (done executed, err error) {
 	for superseded := 0; superseded < maxSuperseded; now = time.Now() {
-		t, err := e.begin(ctx, done.runs > 0)
-		if err != nil {
-			return done, err
-		}
+		t := e.begin(ctx, done.runs > 0)
 		existing, fresh, err := e.reserve(t, done.runs > 0)
 		reserved := time.Now()
 		done.reserve += reserved.Sub(now)
@@ -121,15 +117,10 @@ func (e *execution) do(ctx context.Context, now time.Time) (done executed, err e
 	return done, fmt.Errorf("%w: superseded %d times", ErrStoreUnavailable, maxSuperseded)
 }
 
-// begin starts an attempt, unless this very key is being run further out. One
-// for whose waiting there is no place is still made: it costs the Store one
-// look, and may find a record to replay. A request whose handler ran already is
-// not sent away.
-func (e *execution) begin(ctx context.Context, again bool) (*try, error) {
-	same := func(c claim) bool { return c.key == e.key && sameStore(c.store, e.store) }
-	if _, nested := enclosingClaim(ctx, same); nested {
-		return nil, ErrNested
-	}
+// begin starts an attempt. One for whose waiting there is no place is still made:
+// it costs the Store one look, and may find a record to replay. A request whose
+// handler ran already is not sent away.
+func (e *execution) begin(ctx context.Context, again bool) *try {
 	t := &e.firstTry
 	if t.Context != nil {
 		t = new(try)
@@ -138,8 +129,8 @@ func (e *execution) begin(ctx context.Context, again bool) (*try, error) {
 	e.crowded = !again && !config.NoWait && !e.ticket.beginWait()
 	config.NoWait = config.NoWait || e.crowded
 	t.begin(ctx, config)
-	t.attempt.claim = claim{store: e.store, key: e.key}
-	return t, nil
+	t.attempt.claim = e.claim
+	return t
 }
 
 func (e *execution) replay(done executed, existing *Cached) (executed, error) {

@@ -53,6 +53,32 @@ func TestMountedTwice(t *testing.T) {
 	}
 }
 
+// Behaviour 60. The outer request has the only place of its scope: the inner one
+// is told what is wrong, and not to come back later. A store that cannot be
+// compared changes nothing.
+func TestMountedTwiceWithOnePlace(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]idem.Store{
+		"Comparable":   newMemory(t),
+		"Uncomparable": hookedStore{Store: newMemory(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var l ledger
+			mount := idem.RESTMiddleware(idem.Config{Store: store, MaxInFlightPerScope: 1})
+			srv := serveHandler(t, mount(mount(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { l.runs.Add(1) }))))
+			for range 2 {
+				if a := send(t, srv, request{key: "k"}); a.status != 500 || a.problem(t) != "nested" {
+					t.Errorf("answer %+v", a)
+				}
+			}
+			if l.runs.Load() != 0 {
+				t.Errorf("%d runs", l.runs.Load())
+			}
+		})
+	}
+}
+
 // Two middlewares with stores or scopes of their own do not disturb each other.
 func TestMountedTwiceWithAnotherStore(t *testing.T) {
 	t.Parallel()
