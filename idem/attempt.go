@@ -24,21 +24,21 @@ import (
 type Attempt struct {
 	config AttemptConfig
 	parent *Attempt
-	claim  claim
+	claim  *claim // nil: of somebody else's runner
 
 	disposition   atomic.Int32 // a Disposition; 0 until somebody chooses
 	transactional atomic.Bool
 	abandoned     atomic.Bool
 	runAgain      atomic.Bool
+	leaseLost     atomic.Bool
+	handler       atomic.Pointer[handlerRun] // nil before the handler runs
 
 	// mu guards all below. It is never held while anything else is locked or
 	// called.
-	mu        sync.Mutex
-	id        string // "" until somebody asks
-	states    []any
-	room      [2]any // for the first states
-	leaseLost bool
-	handler   *handlerRun // nil before the handler runs
+	mu     sync.Mutex
+	id     string // "" until somebody asks
+	states []any
+	room   [2]any // for the first states
 }
 
 // AttemptConfig is what the caller of Reserve tells the Store.
@@ -157,23 +157,18 @@ func (a *Attempt) Abandoned() bool { return a.abandoned.Load() }
 // taken over: it cancels the context of the handler with [ErrLeaseLost] as its
 // cause.
 func (a *Attempt) LoseLease() {
-	a.mu.Lock()
-	a.leaseLost = true
-	h := a.handler
-	a.mu.Unlock()
-	if h != nil {
+	a.leaseLost.Store(true)
+	if h := a.handler.Load(); h != nil {
 		h.cancel(ErrLeaseLost)
 	}
 }
 
 // runs remembers the handler, to end its context when the lease is lost, and
-// ends it if that was before.
+// ends it if that was before. Each side writes before it reads what the other
+// writes, so at least one of them sees both.
 func (a *Attempt) runs(h *handlerRun) {
-	a.mu.Lock()
-	a.handler = h
-	lost := a.leaseLost
-	a.mu.Unlock()
-	if lost {
+	a.handler.Store(h)
+	if a.leaseLost.Load() {
 		h.cancel(ErrLeaseLost)
 	}
 }

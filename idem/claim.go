@@ -7,8 +7,7 @@ import (
 	"reflect"
 )
 
-// claim says for which key of which store the runner's handler runs. The zero
-// claim is that of an attempt by somebody else.
+// claim says for which key of which store the runner's handler runs.
 type claim struct {
 	store     Store
 	key       string
@@ -17,8 +16,8 @@ type claim struct {
 
 // refuseNested returns ErrNested if this very key is being run further out in
 // ctx. Where an admission is shared, so is the store.
-func (c claim) refuseNested(ctx context.Context) error {
-	_, nested := enclosingClaim(ctx, func(outer claim) bool {
+func (c *claim) refuseNested(ctx context.Context) error {
+	_, nested := enclosingClaim(ctx, func(outer *claim) bool {
 		return outer.key == c.key &&
 			(sameStore(outer.store, c.store) || c.admission != nil && outer.admission == c.admission)
 	})
@@ -29,14 +28,14 @@ func (c claim) refuseNested(ctx context.Context) error {
 }
 
 // enclosingClaim returns the innermost claim in ctx that match accepts.
-func enclosingClaim(ctx context.Context, match func(claim) bool) (c claim, ok bool) {
+func enclosingClaim(ctx context.Context, match func(*claim) bool) (c *claim, ok bool) {
 	a, _ := AttemptFromContext(ctx)
 	for ; a != nil; a = a.parent {
-		if a.claim.store != nil && match(a.claim) {
+		if a.claim != nil && match(a.claim) {
 			return a.claim, true
 		}
 	}
-	return c, false
+	return nil, false
 }
 
 // DownstreamKey derives an idempotency key for a call that the handler makes to
@@ -44,7 +43,7 @@ func enclosingClaim(ctx context.Context, match func(claim) bool) (c claim, ok bo
 // for any other key, scope or name; it reveals nothing of the key. Outside a
 // protected request it returns "".
 func DownstreamKey(ctx context.Context, name string) string {
-	c, ok := enclosingClaim(ctx, func(claim) bool { return true })
+	c, ok := enclosingClaim(ctx, func(*claim) bool { return true })
 	if !ok {
 		return ""
 	}

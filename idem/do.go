@@ -88,11 +88,11 @@ func (c *call) do(ctx context.Context, key string, request any) (any, error) {
 	var done executed
 	err := c.identify(key, request)
 	if err == nil {
-		err = c.claim().refuseNested(ctx)
-	}
-	if err == nil {
 		now := time.Now()
-		done, err = c.execution(now).do(ctx, now)
+		e := c.execution(now)
+		if err = e.refuseNested(ctx); err == nil {
+			done, err = e.do(ctx, now)
+		}
 	}
 	return c.answer(ctx, done, err)
 }
@@ -109,12 +109,10 @@ func (c *call) identify(key string, request any) (err error) {
 	return err
 }
 
-func (c *call) claim() claim { return claim{store: c.config.Store, key: c.key} }
-
 func (c *call) execution(now time.Time) *execution {
 	until, noWait := c.config.waitUntil(now)
 	return &execution{
-		claim: c.claim(),
+		claim: claim{store: c.config.Store, key: c.key},
 		hash:  c.hash,
 		ttl:   c.config.DefaultTTL,
 		attempt: AttemptConfig{

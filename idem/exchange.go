@@ -13,13 +13,11 @@ type exchange struct {
 	*middleware
 	w     http.ResponseWriter
 	r     *http.Request
-	begun time.Time
+	begun time.Time // see begin
 
-	key    string
-	hash   string
-	body   []byte
-	ticket *ticket
+	body []byte
 
+	// execution is what the request comes to, as far as it is known.
 	execution execution
 	// first is the handler's first run, and mostly its only one.
 	first handling
@@ -43,22 +41,19 @@ func (x *exchange) identify(clientKey string) error {
 	if err != nil {
 		return err
 	}
-	x.key = key
-	if err = x.claim().refuseNested(x.r.Context()); err != nil {
+	e := &x.execution
+	e.claim = claim{store: x.config.Store, key: key, admission: x.admission}
+	if err = e.refuseNested(x.r.Context()); err != nil {
 		return err
 	}
-	if x.ticket, err = x.admission.admit(scope); err != nil {
+	if e.ticket, err = x.admission.admit(scope); err != nil {
 		return err
 	}
 	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes); err != nil {
 		return err
 	}
-	x.hash, err = x.requestHash()
+	e.hash, err = x.requestHash()
 	return err
-}
-
-func (x *exchange) claim() claim {
-	return claim{store: x.config.Store, key: x.key, admission: x.admission}
 }
 
 func (x *exchange) requestHash() (string, error) {
@@ -79,13 +74,13 @@ func (x *exchange) execute() (executed, error) {
 	now := time.Now() // the body may have taken its time
 	until, noWait := waitUntil(x.r, x.begun, now, x.config.WaitTimeout)
 	e := &x.execution // whole literals would need stack in each waiter
-	e.claim, e.hash, e.ttl = x.claim(), x.hash, x.config.DefaultTTL
+	e.ttl = x.config.DefaultTTL
 	e.attempt = AttemptConfig{
 		NoWait:          noWait,
 		MaxHandlerTime:  max(x.config.MaxHandlerTime, 0),
 		RememberExpired: x.config.RememberExpired,
 	}
-	e.deadlines, e.ticket, e.waitUntil = x.deadlines, x.ticket, until
+	e.deadlines, e.waitUntil = x.deadlines, until
 	e.maxRuns, e.maxResponseBytes = x.config.MaxRuns, x.config.MaxResponseBytes
 	e.cancelOnDisconnect = x.config.CancelOnDisconnect
 	e.task = x
@@ -111,7 +106,9 @@ func (x *exchange) end(goesOn bool) {
 
 // answer sends the one answer of the request and tells the observer.
 func (x *exchange) answer(done executed, err error) {
-	x.end(done.goesOn)
+	if err != nil { // without one, no handler is left
+		x.end(done.goesOn)
+	}
 	if err == nil && done.outcome == OutcomeReplayed && !sendable(done.response.Status) {
 		err = fmt.Errorf("%w: status %d", ErrRecordUnreadable, done.response.Status)
 	}

@@ -129,7 +129,7 @@ func (e *execution) begin(ctx context.Context, again bool) *try {
 	e.crowded = !again && !config.NoWait && !e.ticket.beginWait()
 	config.NoWait = config.NoWait || e.crowded
 	t.begin(ctx, config)
-	t.attempt.claim = e.claim
+	t.attempt.claim = &e.claim
 	return t
 }
 

@@ -12,7 +12,7 @@ type frozenHeader struct {
 	fields []frozenField
 
 	roomFields [3]frozenField
-	roomValues [4]string
+	roomValues [3]string
 }
 
 type frozenField struct {

@@ -19,11 +19,25 @@ type lazyContext struct {
 
 	// mu guards what follows.
 	mu     sync.Mutex
-	ranOut bool            // the deadline was seen to have passed
-	cause  error           // of a cancellation while real is nil
-	real   context.Context // what it has become
-	end    context.CancelCauseFunc
-	stop   context.CancelFunc
+	ranOut bool         // the deadline was seen to have passed
+	cause  error        // of a cancellation while real is nil
+	real   *realContext // what it has become
+}
+
+type realContext struct {
+	context.Context
+	cancel context.CancelCauseFunc
+	stop   context.CancelFunc // of its timer; nil without
+}
+
+// newRealContext returns a child of parent. stop is called by who calls cancel.
+func newRealContext(parent context.Context, deadline time.Time, timeout error) *realContext {
+	c := new(realContext)
+	c.Context, c.cancel = context.WithCancelCause(parent)
+	if !deadline.IsZero() {
+		c.Context, c.stop = context.WithDeadlineCause(c.Context, deadline, timeout)
+	}
+	return c
 }
 
 // Deadline implements context.Context.
@@ -90,20 +104,19 @@ func (c *lazyContext) become() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.real != nil {
-		return c.real
+		return c.real.Context
 	}
 	base := c.parent
 	if c.detached {
 		base = context.WithoutCancel(base)
 	}
-	c.real, c.end = context.WithCancelCause(base)
-	switch {
-	case c.cause != nil:
-		c.end(c.cause)
-	case !c.deadline.IsZero():
-		c.real, c.stop = context.WithDeadlineCause(c.real, c.deadline, c.timeout)
+	if c.cause != nil {
+		c.real = newRealContext(base, time.Time{}, nil)
+		c.real.cancel(c.cause)
+	} else {
+		c.real = newRealContext(base, c.deadline, c.timeout)
 	}
-	return c.real
+	return c.real.Context
 }
 
 // cancel ends the context, unless it has ended before.
@@ -120,9 +133,9 @@ func (c *lazyContext) cancelLocked(cause error) {
 		c.cause = cause
 		return
 	}
-	c.end(cause)
-	if c.stop != nil {
-		c.stop()
+	c.real.cancel(cause)
+	if c.real.stop != nil {
+		c.real.stop()
 	}
 }
 
@@ -159,7 +172,7 @@ func (c *lazyContext) causeOfEndLocked() error {
 	cause := c.cause
 	switch {
 	case c.real != nil:
-		cause = context.Cause(c.real)
+		cause = context.Cause(c.real.Context)
 	case cause == nil && !c.detached:
 		cause = context.Cause(c.parent)
 	}

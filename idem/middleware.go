@@ -47,14 +47,14 @@ type middleware struct {
 }
 
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begun := time.Now()
+	begun := m.begin(r)
 	key, present, err := keyFromHeader(r.Header, m.config.HeaderName)
 	if !m.protects(r.Method) || !present && !m.config.Required {
 		m.next.ServeHTTP(w, r)
 		return
 	}
 	x := &exchange{middleware: m, w: w, r: r, begun: begun}
-	defer func() { x.ticket.drop() }()
+	defer func() { x.execution.ticket.drop() }()
 	switch {
 	case !present:
 		err = ErrKeyMissing
@@ -67,6 +67,14 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	done, err := x.execute()
 	x.answer(done, err)
+}
+
+// begin returns the time now, zero if nothing will ask when the request came.
+func (m *middleware) begin(r *http.Request) (begun time.Time) {
+	if m.config.Observer != nil || writeTimeout(r) > 0 {
+		begun = time.Now()
+	}
+	return begun
 }
 
 func (m *middleware) protects(method string) bool {

@@ -36,7 +36,7 @@ func (o observation) tell(ctx context.Context, event Event) {
 }
 
 func (x *exchange) observe(ctx context.Context, event Event) {
-	observation{x.config.Observer, x.begun, x.key, x.config.ObserveKeys}.tell(ctx, event)
+	observation{x.config.Observer, x.begun, x.execution.key, x.config.ObserveKeys}.tell(ctx, event)
 }
 
 // late tells the end of a Commit that went on after the answer.

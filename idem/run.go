@@ -53,7 +53,7 @@ func (x *exchange) run(ctx context.Context) Cached {
 	if rec == nil {
 		return Cached{}
 	}
-	defer x.ticket.drop()
+	defer x.execution.ticket.drop()
 	defer removeUploads(r)
 	x.next.ServeHTTP(rec, r)
 	attempt, _ := AttemptFromContext(ctx)
@@ -70,7 +70,7 @@ func (x *exchange) beginRun() (*recorder, *http.Request) {
 	if x.ended {
 		return nil, nil
 	}
-	x.ticket.hold()
+	x.execution.ticket.hold()
 	return x.rec, x.request
 }
 

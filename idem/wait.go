@@ -38,10 +38,18 @@ func waitUntil(r *http.Request, begun, now time.Time, timeout time.Duration) (un
 // own deadline. After it the client would see a closed connection.
 func answerBy(r *http.Request, begun time.Time) (by time.Time, bounded bool) {
 	by, bounded = r.Context().Deadline()
-	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout > 0 {
-		if end := begun.Add(server.WriteTimeout); !bounded || end.Before(by) {
+	if timeout := writeTimeout(r); timeout > 0 {
+		if end := begun.Add(timeout); !bounded || end.Before(by) {
 			by, bounded = end, true
 		}
 	}
 	return by.Add(-answerMargin), bounded
+}
+
+// writeTimeout returns the WriteTimeout of r's server, zero without one.
+func writeTimeout(r *http.Request) time.Duration {
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		return server.WriteTimeout
+	}
+	return 0
 }
