@@ -15,25 +15,32 @@ import (
 )
 
 // reply is what a call of the server returned: a kind, and what belongs to it.
-type reply []any
-
-// kind is the reply's first word.
-func (r reply) kind() string { return r.text(0) }
-
-func (r reply) text(i int) string {
-	if i >= len(r) {
-		return ""
-	}
-	s, _ := r[i].(string)
-	return s
+type reply struct {
+	kind    string
+	text    string // the record, or the hash of one
+	attempt string // of the record whose hash is text
+	number  int64  // the time of a Commit, or what is left of a lease; microseconds
 }
 
-func (r reply) number(i int) int64 {
-	if i >= len(r) {
-		return 0
+// replyOf reads what a script has returned: a number if it has committed, or else
+// a list that begins with the kind.
+func replyOf(value any) (r reply) {
+	if at, ok := value.(int64); ok {
+		return reply{kind: replyCommitted, number: at}
 	}
-	n, _ := r[i].(int64)
-	return n
+	words, _ := value.([]any)
+	rest := []*string{&r.kind, &r.text, &r.attempt}
+	for _, word := range words {
+		switch w := word.(type) {
+		case int64:
+			r.number = w
+		case string:
+			if len(rest) > 0 {
+				*rest[0], rest = w, rest[1:]
+			}
+		}
+	}
+	return r
 }
 
 // answer is the end of a call.
@@ -44,73 +51,104 @@ type answer struct {
 
 // call is a command on its way to the server.
 type call struct {
-	ctx    context.Context // of the caller, who may leave earlier
-	script *redis.Script   // nil: args are a plain command
-	key    string          // of a script
-	args   []any
-	// late is given an answer that nobody waits for any more. It may be nil.
-	late func(answer)
-	// leave notes that the caller has left, until settled is called. It may be
-	// nil.
-	leave func() (settled func())
+	ctx context.Context // of the caller
+	// stays: the caller waits for the answer even when ctx has ended.
+	stays  bool
+	script *script // nil: a plain command
+	words  []any   // of the command
+	room   [9]any  // for the words
+	// request is the one that the call may reserve for, or nil. An answer that
+	// comes when nobody waits for it any more is told to it.
+	request *request
 
 	// over is set by whoever comes first: the caller that leaves, or the answer.
 	over   atomic.Bool
 	done   chan struct{} // has a value when the answer came first
 	answer answer
 
-	settled func() // of leave
+	settled func() // to be called when a request that has left is told; may be nil
 }
 
-// run runs a script on key and returns its reply, or the error of ctx.
-func (s *Store) run(ctx context.Context, script *redis.Script, key string, args ...any) (reply, error) {
-	a, ok := s.await(&call{ctx: ctx, script: script, key: s.config.Prefix + key, args: args})
+// scriptWords is how many words precede the arguments of a script's call.
+const scriptWords = 4
+
+// newCall makes a call of a script on the Redis key of that name, or without one of
+// the plain command that args are. What goes from words to the client goes as it
+// is: a pointer costs no copy.
+func newCall(ctx context.Context, script *script, name any, args ...any) *call {
+	c := &call{ctx: ctx, script: script}
+	c.words = c.room[:0]
+	if script != nil {
+		c.words = append(c.words, "evalsha", script.name, 1, name)
+	}
+	c.words = append(c.words, args...)
+	return c
+}
+
+// run makes c and returns its reply, or the error of its context.
+func (s *Store) run(c *call) (reply, error) {
+	a, ok := s.await(c)
 	if !ok {
-		return nil, context.DeadlineExceeded
+		return reply{}, context.DeadlineExceeded
 	}
 	return a.reply, a.err
 }
+
+// redisKey returns the name of key's record, as an argument of a command: a plain
+// string, which tells the client of a Cluster where the record lies.
+func (s *Store) redisKey(key string) any { return s.config.Prefix + key }
 
 // await has c sent by another goroutine, because a client that is not told to heed
 // contexts goes on reading when the caller's has ended. If that ends first, or the
 // time for a call is over, await returns false.
 func (s *Store) await(c *call) (a answer, ok bool) {
-	c.done = make(chan struct{}, 1)
+	p := patients.Get().(*patient)
+	c.done = p.done
 	s.running.More()
 	s.sender.send(c)
-	timer := patience.Get().(*time.Timer)
-	timer.Reset(s.config.CallTimeout)
+	p.timer.Reset(s.config.CallTimeout)
 	defer func() {
-		timer.Stop()
-		patience.Put(timer)
+		p.timer.Stop()
+		patients.Put(p)
 	}()
+	var left <-chan struct{}
+	if !c.stays {
+		left = c.ctx.Done()
+	}
 	select {
-	case <-c.done:
+	case <-p.done:
 		return c.answer, true
-	case <-c.ctx.Done():
-	case <-timer.C:
+	case <-left:
+	case <-p.timer.C:
 	}
 	if c.abandon() {
 		return answer{}, false
 	}
-	<-c.done // the answer came in this very moment
+	<-p.done // the answer came in this very moment
 	return c.answer, true
 }
 
-// patience has timers that are stopped.
-var patience = sync.Pool{New: func() any {
+// patient is what a caller waits with.
+type patient struct {
+	timer *time.Timer
+	done  chan struct{} // of the call
+}
+
+// patients have timers that are stopped, and channels that nobody sends to any
+// more: a value was received, or the call was abandoned before there was one.
+var patients = sync.Pool{New: func() any {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return t
+	return &patient{timer: t, done: make(chan struct{}, 1)}
 }}
 
 // abandon returns false if there is an answer already.
 func (c *call) abandon() bool {
-	if c.leave == nil {
+	if c.request == nil {
 		return c.over.CompareAndSwap(false, true)
 	}
 	// Before the answer can meet it.
-	c.settled = c.leave()
+	c.settled = c.request.leave()
 	if c.over.CompareAndSwap(false, true) {
 		return true
 	}
@@ -127,8 +165,8 @@ func (s *Store) end(c *call, a answer) {
 	}
 	go func() {
 		defer s.running.End()
-		if c.late != nil {
-			c.late(a)
+		if c.request != nil {
+			c.request.late(a)
 		}
 		if c.settled != nil {
 			c.settled()
@@ -137,31 +175,26 @@ func (s *Store) end(c *call, a answer) {
 }
 
 // command is what a client sends for c.
-func (c *call) command(ctx context.Context) *redis.Cmd {
-	if c.script == nil {
-		return redis.NewCmd(ctx, c.args...)
-	}
-	args := make([]any, 0, 4+len(c.args))
-	return redis.NewCmd(ctx, append(append(args, "evalsha", c.script.Hash(), 1, c.key), c.args...)...)
-}
+func (c *call) command(ctx context.Context) *redis.Cmd { return redis.NewCmd(ctx, c.words...) }
 
-// itIsFree is what a plain command has found that found nothing.
-var itIsFree = reply{replyFresh}
+// commandWithText sends the script itself, to a server that does not have it.
+func (c *call) commandWithText(ctx context.Context, client redis.Scripter) *redis.Cmd {
+	return c.script.Eval(ctx, client, []string{c.words[scriptWords-1].(string)}, c.words[scriptWords:]...)
+}
 
 // read takes the answer out of a command that was sent. A plain command, a SET
 // that writes only where nothing is, answers like the script that reserves.
 func (c *call) read(cmd *redis.Cmd) answer {
 	switch value, err := cmd.Result(); {
 	case c.script == nil && errors.Is(err, redis.Nil):
-		return answer{reply: itIsFree}
+		return answer{reply: reply{kind: replyFresh}}
 	case err != nil:
 		return answer{err: err}
 	case c.script == nil:
-		return answer{reply: reply{replyHeld, value}}
-	default:
-		values, _ := value.([]any)
-		return answer{reply: values}
+		record, _ := value.(string)
+		return answer{reply: reply{kind: replyHeld, text: record}}
 	}
+	return answer{reply: replyOf(cmd.Val())}
 }
 
 // unavailable is the error of a call that has failed.

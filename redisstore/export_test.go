@@ -62,7 +62,7 @@ func Keys(ctx context.Context, client redis.UniversalClient, prefix string) (key
 // LoadScripts spares what is counted the first call's NOSCRIPT.
 func LoadScripts(ctx context.Context, client redis.UniversalClient) error {
 	var err error
-	for _, script := range []*redis.Script{reserveScript, commitScript, renewScript, releaseScript} {
+	for _, script := range []*script{reserveScript, commitScript, renewScript, releaseScript} {
 		err = errors.Join(err, script.Load(ctx, client).Err())
 	}
 	return err
@@ -78,6 +78,14 @@ func (s *Store) Subscribed(key string) bool {
 		}
 	}
 	return false
+}
+
+// Waiting tells whether a request for key has seen it in flight here.
+func (s *Store) Waiting(key string) bool {
+	s.flights.mu.Lock()
+	defer s.flights.mu.Unlock()
+	f := s.flights.byKey[key]
+	return f != nil && f.seen
 }
 
 // Sessions returns how many connections for notifications there are.

@@ -14,9 +14,10 @@ import (
 // key that is waited for. A session opens when the first waiter comes and closes
 // some time after the last has gone.
 type listener struct {
-	store  *Store
-	closed chan struct{}
-	ended  sync.WaitGroup // all sessions
+	store   *Store
+	publish any // the command that a script wakes with
+	closed  chan struct{}
+	ended   sync.WaitGroup // all sessions
 
 	// mu guards what follows, and the entries of all sessions. It is never held
 	// across a call on a connection.
@@ -42,21 +43,17 @@ type entry struct {
 }
 
 func newListener(s *Store) *listener {
-	return &listener{store: s, closed: make(chan struct{}), sessions: make(map[string]*session)}
+	l := &listener{store: s, publish: "PUBLISH", closed: make(chan struct{}), sessions: make(map[string]*session)}
+	if l.sharded() {
+		l.publish = "SPUBLISH"
+	}
+	return l
 }
 
 // sharded tells whether messages stay on the node that keeps the key.
 func (l *listener) sharded() bool {
 	_, ok := l.store.client.(*redis.ClusterClient)
 	return ok
-}
-
-// publishCommand is the command that a script wakes with.
-func (l *listener) publishCommand() string {
-	if l.sharded() {
-		return "SPUBLISH"
-	}
-	return "PUBLISH"
 }
 
 // register makes a waiter hear of channel. Where that is not possible its wake

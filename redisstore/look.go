@@ -17,7 +17,7 @@ func (q *request) look() (reply, error) {
 		switch {
 		case isRefused(err):
 			q.store.scriptsOnly.CompareAndSwap(false, redis.HasErrorPrefix(err, "syntax error"))
-		case err != nil, a.kind() == replyFresh, isCompleted(a.text(1)):
+		case err != nil, a.kind == replyFresh, isCompleted(a.text):
 			return a, err
 		}
 	}
@@ -35,16 +35,11 @@ func (q *request) plain() bool {
 
 // plainCall needs a server that takes NX and GET together.
 func (q *request) plainCall() *call {
-	s := q.store
-	return &call{args: []any{"set", s.config.Prefix + q.key, encodeLease(q.id, q.hash), "nx", "get", "px", s.leaseMillis}}
+	return newCall(q.ctx, nil, nil, "set", q.name, &q.lease, "nx", "get", "px", q.store.leaseMillis)
 }
 
 func (q *request) scriptCall() *call {
-	s := q.store
-	return &call{
-		script: reserveScript, key: s.config.Prefix + q.key,
-		args: []any{q.id, s.leaseMillis, staleTime.Milliseconds(), encodeLease(q.id, q.hash)},
-	}
+	return newCall(q.ctx, reserveScript, q.name, &q.id, q.store.leaseMillis, staleTime.Milliseconds(), &q.lease, q.listens)
 }
 
 // isCompleted tells whether a record that a plain command has found is to be

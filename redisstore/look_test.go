@@ -136,20 +136,31 @@ func TestServerWithoutThePlainCommand(t *testing.T) {
 	wantSent(t, "a replay", sent.during(func() { there.attempt("k").mustReplay("kept") }), "evalsha")
 }
 
-// Behaviour 8. A completed record's key goes at the very moment that the record
-// expires at, and a remembered one's when it is forgotten: no plain command finds
-// a record whose time is over.
+// Behaviour 8. A completed record's key goes when its TTL is over, and a remembered
+// one's at the very moment that it is forgotten at: no plain command finds a record
+// whose time is over.
 func TestKeyGoesWhenTheRecordExpires(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
-	w.attempt("k").mustBeFresh().mustCommit("kept")
+	ends := func(key string, at int) int64 {
+		return int64(binary.BigEndian.Uint64([]byte(w.record(key)[at:]))) //nolint:gosec // a time
+	}
+	// The key is there in the whole of the millisecond that it has for its end.
+	goes := func(key string) time.Time {
+		return time.Unix(0, int64(w.client.PExpireTime(t.Context(), w.prefix+key).Val()+time.Millisecond))
+	}
+	a := w.attempt("k").mustBeFresh()
+	earliest := w.client.Time(t.Context()).Val().Add(ttl)
+	a.mustCommit("kept")
+	latest := w.client.Time(t.Context()).Val().Add(ttl + time.Millisecond)
+	if at := goes("k"); at.Before(earliest) || at.After(latest) {
+		t.Errorf("the key goes at %v, want it between %v and %v", at, earliest, latest)
+	}
+	if at := time.UnixMicro(ends("k", 2)); at.Before(latest.AddDate(200, 0, 0)) {
+		t.Errorf("a script would take the record for ended at %v", at)
+	}
 	w.remembered("r", "kept")
-	for key, at := range map[string]int{"k": 2, "r": 54} {
-		ends := int64(binary.BigEndian.Uint64([]byte(w.record(key)[at:]))) //nolint:gosec // a time
-		// The key is there in the whole of the millisecond that it has for its end.
-		goes := w.client.PExpireTime(t.Context(), w.prefix+key).Val() + time.Millisecond
-		if goes.Microseconds() != ends {
-			t.Errorf("%s: the key goes at %d, the record ends at %d microseconds", key, goes.Microseconds(), ends)
-		}
+	if at := goes("r"); at.UnixMicro() != ends("r", 54) {
+		t.Errorf("the key goes at %d, and is forgotten at %d microseconds", at.UnixMicro(), ends("r", 54))
 	}
 }

@@ -38,10 +38,10 @@ const freeHead = "\x01L\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
 func leaseHead(attempt string) string { return freeHead + attempt }
 
 // encodeLease returns the record of an attempt's lease.
-func encodeLease(attempt, hash string) []byte {
-	b := make([]byte, 0, headBytes+4+len(hash))
-	b = append(append(b, freeHead...), attempt...)
-	return appendHash(b, hash)
+func encodeLease(attempt, hash string) string {
+	var length [4]byte
+	binary.BigEndian.PutUint32(length[:], uint32(len(hash))) //nolint:gosec // no hash has 4 GiB
+	return freeHead + attempt + string(length[:]) + hash
 }
 
 func appendHash(b []byte, hash string) []byte {
@@ -49,12 +49,12 @@ func appendHash(b []byte, hash string) []byte {
 	return append(b, hash...)
 }
 
-// encodeTail returns what follows the head of a completed record: the request
-// hash, then status, length of the header, header and body.
-func encodeTail(hash string, c idem.Cached) []byte {
+// encodeCompleted returns what follows the times in a completed record: the
+// attempt, the request hash, then status, length of the header, header and body.
+func encodeCompleted(attempt, hash string, c idem.Cached) []byte {
 	header := record.EncodeHeader(c.Header)
-	b := make([]byte, 0, 4+len(hash)+2*binary.MaxVarintLen64+len(header)+len(c.Body))
-	b = appendHash(b, hash)
+	b := make([]byte, 0, len(attempt)+4+len(hash)+2*binary.MaxVarintLen64+len(header)+len(c.Body))
+	b = appendHash(append(b, attempt...), hash)
 	b = binary.AppendVarint(b, int64(c.Status))
 	b = binary.AppendUvarint(b, uint64(len(header)))
 	b = append(b, header...)

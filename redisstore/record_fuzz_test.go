@@ -20,7 +20,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add([]byte(recordOf('R', "", idem.Cached{Status: 400}))[:58], "\xff", -1, "a", "\x00", []byte{0}, uint16(55))
 	f.Add([]byte("\x02C"), "", 1<<40, "", "", []byte{}, uint16(9))
 	f.Fuzz(func(t *testing.T, b []byte, hash string, status int, name, value string, body []byte, cut uint16) {
-		found, err := held(reply{replyHeld, string(b), int64(status)})
+		found, err := held(reply{kind: replyHeld, text: string(b), number: int64(status)})
 		if err != nil && !errors.Is(err, idem.ErrRecordUnreadable) {
 			t.Fatalf("%q: %v", b, err)
 		}
@@ -33,31 +33,33 @@ func FuzzRecord(f *testing.F) {
 			mustHold(t, whole, want)
 			// Behind the header begins the body, where any end will do.
 			short := whole[:int(cut)%(len(whole)-len(body))]
-			if found, err := held(reply{replyHeld, short}); err == nil {
+			if found, err := held(reply{kind: replyHeld, text: short}); err == nil {
 				t.Fatalf("%d of %d bytes are %+v", len(short), len(whole), found)
 			}
 		}
 	})
 }
 
-// recordOf is a record as the scripts and encodeTail write it.
+// recordOf is a record as the scripts and encodeCompleted write it.
 func recordOf(state byte, hash string, c idem.Cached) string {
 	b := []byte{version, state}
 	b = binary.BigEndian.AppendUint64(b, 2_000_000)
 	b = binary.BigEndian.AppendUint64(b, 1_000_000)
-	b = append(b, strings.Repeat("i", headBytes-attemptOffset)...)
-	if state == stateRemembered {
-		b = binary.BigEndian.AppendUint64(b, 3_000_000)
-	}
+	attempt := strings.Repeat("i", headBytes-attemptOffset)
 	if state == stateLeased {
-		return string(appendHash(b, hash))
+		return string(appendHash(append(b, attempt...), hash))
 	}
-	return string(append(b, encodeTail(hash, c)...))
+	completed := encodeCompleted(attempt, hash, c)
+	if state == stateCompleted {
+		return string(append(b, completed...))
+	}
+	b = binary.BigEndian.AppendUint64(append(b, attempt...), 3_000_000)
+	return string(append(b, completed[len(attempt):]...))
 }
 
 func mustHold(t *testing.T, record string, want idem.Cached) {
 	t.Helper()
-	found, err := held(reply{replyHeld, record})
+	found, err := held(reply{kind: replyHeld, text: record})
 	if err != nil {
 		t.Fatalf("%+v: %v", want, err)
 	}

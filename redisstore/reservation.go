@@ -24,12 +24,14 @@ type reservation struct {
 	store  *Store
 	key    string
 	id     string
-	ttl    time.Duration
-	plain  bool // made without an attempt
+	name   any    // of the Redis key
+	lease  string // the record of it as it was written
+	plain  bool   // made without an attempt
 	keeper *lease.Keeper
 
-	// remember is how long the key outlives its record.
-	remember time.Duration
+	// ttl is the record's, in milliseconds, and remember how long the key outlives
+	// it, in microseconds.
+	ttl, remember int64
 
 	// mu guards what follows.
 	mu    sync.Mutex
@@ -43,11 +45,11 @@ const maxLimit = 200 * 365 * 24 * time.Hour
 // hold makes the reservation of a Reserve whose call began at began.
 func (q *request) hold(began time.Time) {
 	s := q.store
-	r := &reservation{store: s, key: q.key, id: q.id, ttl: q.ttl, plain: q.attempt == nil, held: true}
+	r := &reservation{store: s, key: q.key, id: q.id, name: q.name, lease: q.lease, ttl: millis(q.ttl), plain: q.attempt == nil, held: true}
 	// Without an attempt nobody can be told, and nobody may come to settle it.
 	config := lease.Config{Duration: s.config.Lease, Renew: r.renew, Lost: r.settle}
 	if q.attempt != nil {
-		r.remember = clampRemember(q.attempt.RememberExpired(), q.ttl)
+		r.remember = clampRemember(q.attempt.RememberExpired(), q.ttl).Microseconds()
 		config.Lost = q.attempt.LoseLease
 		if limit := q.attempt.MaxHandlerTime(); limit > 0 {
 			config.Until = began.Add(min(limit, maxLimit) + s.config.Lease)
@@ -68,8 +70,8 @@ func clampRemember(remember, ttl time.Duration) time.Duration {
 
 func (r *reservation) renew(ctx context.Context) error {
 	s := r.store
-	a, err := s.run(ctx, renewScript, r.key, leaseHead(r.id), s.leaseMillis)
-	if err == nil && a.kind() != replyRenewed {
+	a, err := s.run(newCall(ctx, renewScript, r.name, leaseHead(r.id), s.leaseMillis))
+	if err == nil && a.kind != replyRenewed {
 		return idem.ErrLeaseLost
 	}
 	return err
@@ -118,7 +120,7 @@ func (s *Store) reservationIn(ctx context.Context, key string) *reservation {
 	if r, ok := s.live.find(key); ok && r.plain && !hasAttempt {
 		return r
 	}
-	return &reservation{store: s, key: key, plain: !hasAttempt}
+	return &reservation{store: s, key: key, name: s.redisKey(key), plain: !hasAttempt}
 }
 
 // bound returns the reservation of key that an attempt in ctx has made: the one

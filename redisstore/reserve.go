@@ -20,6 +20,10 @@ type request struct {
 	id      string
 	seen    bool // the key was seen in flight
 	looked  bool // at the key, with a plain command
+	listens bool // a message that the attempt in flight has ended would be heard
+
+	name  any    // of the Redis key
+	lease string // the record of it
 }
 
 // Reserve implements [idem.Store]. The hash of the attempt in flight is compared
@@ -38,6 +42,7 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	q := &request{store: s, ctx: ctx, key: key, hash: requestHash, ttl: ttl}
 	q.attempt, _ = idem.AttemptFromContext(ctx)
 	q.id = idOf(q.attempt)
+	q.name, q.lease = s.redisKey(key), encodeLease(q.id, requestHash)
 	if err := s.calls.wait(ctx, q.id); err != nil {
 		return nil, false, err
 	}
@@ -134,17 +139,17 @@ func (q *request) probe() (finding, error) {
 		return finding{}, waitEnded(q.ctx, q.seen)
 	case err != nil:
 		return finding{}, unavailable(err)
-	case a.kind() == replyFresh:
+	case a.kind == replyFresh:
 		q.hold(began)
 		return finding{fresh: true}, nil
-	case a.kind() == replyHeld:
+	case a.kind == replyHeld:
 		return held(a)
-	case a.kind() == replyExpired:
-		return finding{}, q.remembered(a.text(1))
-	case a.kind() == replyUnreadable:
+	case a.kind == replyExpired:
+		return finding{}, q.remembered(a.text)
+	case a.kind == replyUnreadable:
 		return finding{}, unreadable("it is not of this format")
 	}
-	return finding{}, fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind())
+	return finding{}, fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind)
 }
 
 // remembered says what it means that nothing but the key and its hash is left.
@@ -156,7 +161,7 @@ func (q *request) remembered(hash string) error {
 }
 
 func held(a reply) (finding, error) {
-	r, err := decode(a.text(1))
+	r, err := decode(a.text)
 	if err != nil {
 		return finding{}, err
 	}
@@ -164,7 +169,7 @@ func held(a reply) (finding, error) {
 		cached, err := r.cached()
 		return finding{cached: cached}, err
 	}
-	left := time.Duration(a.number(2)) * time.Microsecond
+	left := time.Duration(a.number) * time.Microsecond
 	return finding{attempt: r.attempt, hash: r.hash, leaseLeft: left}, nil
 }
 

@@ -22,11 +22,22 @@ var (
 	//go:embed lua/release.lua
 	releaseLua string
 
-	reserveScript = redis.NewScript(recordLua + reserveLua)
-	commitScript  = redis.NewScript(commitLua + recordLua + lostLua)
-	renewScript   = redis.NewScript(renewLua)
-	releaseScript = redis.NewScript(releaseLua)
+	reserveScript = newScript(recordLua + reserveLua)
+	commitScript  = newScript(commitLua + recordLua + lostLua)
+	renewScript   = newScript(renewLua)
+	releaseScript = newScript(releaseLua)
 )
+
+// script is what the server runs, and its name there as an argument of a command.
+type script struct {
+	*redis.Script
+	name any
+}
+
+func newScript(text string) *script {
+	s := redis.NewScript(text)
+	return &script{Script: s, name: s.Hash()}
+}
 
 // The first word of a script's reply.
 const (

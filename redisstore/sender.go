@@ -181,7 +181,7 @@ func (d *sender) one(c *call) answer {
 	cmd := c.command(ctx)
 	err := d.store.client.Process(ctx, cmd)
 	if c.script != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-		cmd = c.script.Eval(ctx, d.store.client, []string{c.key}, c.args...)
+		cmd = c.commandWithText(ctx, d.store.client)
 	}
 	return c.read(cmd)
 }

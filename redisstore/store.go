@@ -81,15 +81,16 @@ func (s *Store) Close() {
 // safe, and the lease is renewed meanwhile.
 func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	r := s.reservationIn(ctx, key)
-	a, err := s.run(context.WithoutCancel(ctx), commitScript, key,
-		leaseHead(r.id), micros(r.ttl), r.remember.Microseconds(), encodeTail(requestHash, response),
-		s.listener.publishCommand())
+	c := newCall(ctx, commitScript, r.name,
+		&r.lease, &r.ttl, &r.remember, encodeCompleted(r.id, requestHash, response), s.listener.publish)
+	c.stays = true
+	a, err := s.run(c)
 	if err != nil {
 		r.endLater()
 		return unavailable(err)
 	}
-	if a.kind() == replyCommitted {
-		response.RequestHash, response.StoredAt = requestHash, serverTime(a.number(1))
+	if a.kind == replyCommitted {
+		response.RequestHash, response.StoredAt = requestHash, serverTime(a.number)
 		s.flights.deliver(key, requestHash, response)
 	}
 	defer r.settle()
@@ -98,14 +99,14 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 
 // committed says what the reply to a Commit means for the owner of r.
 func committed(a reply, r *reservation, hash string) error {
-	switch a.kind() {
+	switch a.kind {
 	case replyCommitted:
 		return nil
 	case replyCompleted:
 		switch {
-		case a.text(1) != hash:
+		case a.text != hash:
 			return idem.ErrHashMismatch
-		case a.text(2) != r.id && !r.plain:
+		case a.attempt != r.id && !r.plain:
 			return idem.ErrSuperseded
 		}
 		return nil
@@ -117,7 +118,7 @@ func committed(a reply, r *reservation, hash string) error {
 		}
 		return idem.ErrNotReserved
 	}
-	return fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind())
+	return fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind)
 }
 
 // Release implements [idem.Store]. With Config.HoldAfterDiscard it leaves the key
@@ -132,12 +133,19 @@ func (s *Store) Release(ctx context.Context, key string) error {
 	if s.config.HoldAfterDiscard {
 		return nil
 	}
-	_, err := s.run(context.WithoutCancel(ctx), releaseScript, key, leaseHead(r.id), s.listener.publishCommand())
+	c := s.releaseCall(ctx, key, r.id)
+	c.stays = true
+	_, err := s.run(c)
 	s.flights.poke(key)
 	if err != nil {
 		return unavailable(err)
 	}
 	return nil
+}
+
+// releaseCall is the call that gives an attempt's reservation up.
+func (s *Store) releaseCall(ctx context.Context, key, id string) *call {
+	return newCall(ctx, releaseScript, s.redisKey(key), leaseHead(id), s.listener.publish)
 }
 
 // refuse returns why a Reserve cannot be served whatever the server holds.
@@ -169,6 +177,13 @@ func waitEnded(ctx context.Context, seen bool) error {
 	return fmt.Errorf("redisstore: no answer in time: %w: %w", idem.ErrStoreUnavailable, ctx.Err())
 }
 
-func micros(d time.Duration) int64 { return max(1, d.Microseconds()) }
+// millis rounds up: the server ends no key earlier than asked.
+func millis(d time.Duration) int64 {
+	whole := d.Milliseconds()
+	if d > time.Duration(whole)*time.Millisecond {
+		whole++
+	}
+	return whole
+}
 
 func errClosed() error { return fmt.Errorf("redisstore: %w", idem.ErrStoreClosed) }

@@ -11,19 +11,13 @@ import (
 // background.
 func (q *request) reserveBy(c *call) (reply, error) {
 	s := q.store
-	c.ctx = q.ctx
-	c.leave = func() func() { return s.calls.begin(q.id) }
-	c.late = func(a answer) {
-		if a.err == nil && a.reply.kind() == replyFresh || a.err != nil && mayHaveRun(a.err) {
-			s.undo(q.key, q.id)
-		}
-	}
+	c.request = q
 	a, ok := s.await(c)
 	if !ok {
-		return nil, context.DeadlineExceeded
+		return reply{}, context.DeadlineExceeded
 	}
 	if a.err != nil && mayHaveRun(a.err) {
-		settled := c.leave()
+		settled := q.leave()
 		s.running.More()
 		go func() {
 			defer s.running.End()
@@ -34,10 +28,21 @@ func (q *request) reserveBy(c *call) (reply, error) {
 	return a.reply, a.err
 }
 
+// leave notes that the request's caller has left, until settled is called.
+func (q *request) leave() (settled func()) { return q.store.calls.begin(q.id) }
+
+// late is given the answer to a call that may have reserved, and that nobody waits
+// for any more.
+func (q *request) late(a answer) {
+	if a.err == nil && a.reply.kind == replyFresh || a.err != nil && mayHaveRun(a.err) {
+		q.store.undo(q.key, q.id)
+	}
+}
+
 // undo gives a reservation up that nobody holds. If that fails it ends with its
 // lease.
 func (s *Store) undo(key, id string) {
-	if _, err := s.run(context.Background(), releaseScript, key, leaseHead(id), s.listener.publishCommand()); err != nil {
+	if _, err := s.run(s.releaseCall(context.Background(), key, id)); err != nil {
 		s.config.OnError(fmt.Errorf("redisstore: a reservation that nobody uses stays until its lease ends: %w", err))
 	}
 	s.flights.poke(key)

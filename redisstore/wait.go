@@ -12,10 +12,13 @@ const pollGrowth = 8
 
 // wait is a leader's wait for the attempt in flight.
 //
-// The order closes the race with the owner's end. The waiter subscribes, hears
-// that the server has its subscription, and probes then; the owner commits first
-// and publishes then. So either the message finds the subscription, or it came
-// before, and then the probe sees the commit.
+// The owner publishes only where a waiter has marked its lease, and the order
+// closes the race with the owner's end. The waiter subscribes, hears that the
+// server has its subscription, and probes then, in one script that looks and marks;
+// the owner commits, finds the mark and publishes, in one script too. So either the
+// commit came before the probe, which sees it, or it comes after the mark, and its
+// message finds the subscription. A lease that follows on a marked one without a
+// message, because that has ended by itself, is marked from the beginning.
 type wait struct {
 	request      *request
 	flight       *flight
@@ -35,6 +38,7 @@ func (w *wait) next(found finding) (*idem.Cached, error) {
 	q := w.request
 	if w.registration == nil && !q.store.live.holds(q.key, found.attempt) {
 		w.registration = q.store.listener.register(q.ctx, q.store.config.Prefix+q.key)
+		q.listens = w.registration.session != nil
 	}
 	poll := time.NewTimer(w.pause(found.leaseLeft))
 	defer poll.Stop()

@@ -13,10 +13,12 @@
 --
 -- A lease has zeros for both times, so that a plain SET can write it, which does
 -- not know the server's clock: it has ended when its key has no longer to live
--- than an ended lease is kept.
+-- than an ended lease is kept. One byte more than its hash says that somebody waits
+-- for its end.
 --
--- The key of a record in state C goes at the very moment at which the record
--- expires: what a plain command still finds in that state is to be replayed.
+-- The key of a record in state C goes when the record expires, and the time in its
+-- head is one that never comes: what a plain command still finds in that state is
+-- to be replayed.
 --
 -- Whoever does not know a state refuses the record, as one of another version.
 local HEAD = 54

@@ -1,5 +1,23 @@
 -- ARGV: attempt id, milliseconds until the key goes, for how many of them it is
--- there after the lease, the record of the lease.
+-- there after the lease, the record of the lease, 1 if the caller will wait for a
+-- message.
+
+-- What marks a lease stands behind its record, where whoever does not know it
+-- overlooks it.
+local WATCHED = 'W'
+
+-- Makes the Commit of a lease publish. A waiter that runs this has its subscription
+-- already. A Commit that came before is what this call answers with, and one that
+-- comes after finds the mark and publishes: nothing can come between the look and
+-- the mark. Nobody depends on that, and a server whose memory is full may refuse
+-- it: then the waiter polls.
+local function watch(key, r, record)
+  local tail = tail_of(key, r)
+  if tail and #record == r.tail + #tail then
+    redis.pcall('SET', key, record .. WATCHED, 'KEEPTTL')
+  end
+end
+
 local now = clock()
 local r = look(KEYS[1])
 if r and r.unreadable then
@@ -24,7 +42,14 @@ end
 -- The instant of expiry counts as expired. An attempt's own lease is the trace of
 -- a call whose reply was lost.
 if r and now < r.ends and (r.state ~= 'L' or r.attempt ~= ARGV[1]) then
-  return { 'held', redis.call('GET', KEYS[1]), r.ends - now }
+  local record = redis.call('GET', KEYS[1])
+  if r.state == 'L' and ARGV[5] == '1' then
+    watch(KEYS[1], r, record)
+  end
+  return { 'held', record, r.ends - now }
 end
-redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[2])
+-- Whoever waits for the end of the lease that was here does not know that it has
+-- changed hands, and is to be told of the end of this one.
+local mark = r and r.state == 'L' and WATCHED or ''
+redis.call('SET', KEYS[1], ARGV[4] .. mark, 'PX', ARGV[2])
 return { 'fresh' }
