@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -63,8 +62,11 @@ type call struct {
 
 	// over is set by whoever comes first: the caller that leaves, or the answer.
 	over   atomic.Bool
-	done   chan struct{} // has a value when the answer came first
+	done   chan struct{} // has a value when the wait is over
 	answer answer
+	place  place // among those that are waited for
+	// givenUp: there is no answer, its time was over.
+	givenUp bool
 
 	settled func() // to be called when a request that has left is told; may be nil
 }
@@ -102,45 +104,30 @@ func (s *Store) redisKey(key string) any { return s.config.Prefix + key }
 // contexts goes on reading when the caller's has ended. If that ends first, or the
 // time for a call is over, await returns false.
 func (s *Store) await(c *call) (a answer, ok bool) {
-	p := patients.Get().(*patient)
-	c.done = p.done
+	c.done = channels.Get().(chan struct{})
+	defer channels.Put(c.done)
 	s.running.More()
+	s.patience.begin(c)
 	s.sender.send(c)
-	p.timer.Reset(s.config.CallTimeout)
-	defer func() {
-		p.timer.Stop()
-		patients.Put(p)
-	}()
 	var left <-chan struct{}
 	if !c.stays {
 		left = c.ctx.Done()
 	}
 	select {
-	case <-p.done:
-		return c.answer, true
+	case <-c.done:
+		s.patience.end(c)
 	case <-left:
-	case <-p.timer.C:
+		if s.patience.end(c) && c.abandon() {
+			return answer{}, false
+		}
+		<-c.done // the answer came in this very moment, or the end of patience
 	}
-	if c.abandon() {
-		return answer{}, false
-	}
-	<-p.done // the answer came in this very moment
-	return c.answer, true
+	return c.answer, !c.givenUp
 }
 
-// patient is what a caller waits with.
-type patient struct {
-	timer *time.Timer
-	done  chan struct{} // of the call
-}
-
-// patients have timers that are stopped, and channels that nobody sends to any
-// more: a value was received, or the call was abandoned before there was one.
-var patients = sync.Pool{New: func() any {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &patient{timer: t, done: make(chan struct{}, 1)}
-}}
+// channels are those of calls that have ended. Nobody sends to them any more: a
+// value was received, or the call was abandoned before there was one.
+var channels = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 
 // abandon returns false if there is an answer already.
 func (c *call) abandon() bool {

@@ -99,7 +99,7 @@ func (d *sender) carry() {
 			sent := d.pipeline(batch)
 			d.back(left)
 			for i, c := range batch {
-				d.deliver(c, c.read(sent[i]))
+				d.deliver(c, c.read(sent[i].(*redis.Cmd)))
 			}
 		}
 	}
@@ -148,16 +148,16 @@ func (d *sender) back(left time.Time) {
 }
 
 // pipeline sends a batch and returns the commands, with their answers.
-func (d *sender) pipeline(batch []*call) []*redis.Cmd {
+func (d *sender) pipeline(batch []*call) []redis.Cmder {
 	ctx, cancel := context.WithTimeout(context.Background(), d.store.config.CallTimeout)
 	defer cancel()
 	pipe := d.store.client.Pipeline()
-	sent := make([]*redis.Cmd, len(batch))
+	sent := make([]redis.Cmder, len(batch))
 	for i, c := range batch {
 		sent[i] = c.command(ctx)
-		_ = pipe.Process(ctx, sent[i]) // only queues it
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_ = pipe.BatchProcess(ctx, sent...) // only queues them
+	_, _ = pipe.Exec(ctx)               // each command has its own error
 	return sent
 }
 

@@ -29,6 +29,7 @@ type Store struct {
 	live     live
 	calls    calls
 	sender   *sender
+	patience patience
 
 	// leaseMillis is how long the key of a lease lives, an int64: until an owner
 	// that was cut off, and whom nobody followed, can no longer commit.
@@ -54,7 +55,7 @@ func New(client redis.UniversalClient, config Config) (*Store, error) {
 	s := &Store{client: client, config: config, running: running.New()}
 	// The millisecond more makes up for those that the server's clock leaves out.
 	s.leaseMillis = (config.Lease + staleTime).Milliseconds() + 1
-	s.listener, s.sender = newListener(s), newSender(s)
+	s.listener, s.sender, s.patience.limit = newListener(s), newSender(s), config.CallTimeout
 	if err := s.checkPolicy(context.Background()); err != nil {
 		return nil, err
 	}
