@@ -169,8 +169,8 @@ func TestDocumentedACLIsEnough(t *testing.T) {
 	}
 }
 
-// isForbidden tells whether an ACL has refused a command. Inside a script Redis and
-// Valkey have words of their own for that.
+// isForbidden tells whether an ACL has refused a command. Inside a script servers
+// have other words for that, and not all of them the same.
 func isForbidden(err error) bool {
 	return redis.HasErrorPrefix(err, "NOPERM") || err != nil &&
 		(strings.Contains(err.Error(), "can't access") || strings.Contains(err.Error(), "ACL failure in script"))
