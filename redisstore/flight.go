@@ -129,6 +129,9 @@ func (fs *flights) remove(f *flight) bool {
 func (fs *flights) deliver(key, hash string, response idem.Cached) {
 	fs.mu.Lock()
 	f := fs.find(key, hash)
+	if f != nil {
+		f.awaited() // by its leader, who may have looked before, and waits next
+	}
 	fs.mu.Unlock()
 	if f != nil {
 		fs.end(f, &response, nil)
@@ -158,7 +161,8 @@ func signal(c chan<- struct{}) {
 func (q *request) follow(f *flight) (*idem.Cached, error) {
 	select {
 	case <-f.done:
-		q.seen = q.seen || f.seen // nobody writes it any more
+		// Its leader may be about to note that, where a Commit here has ended it.
+		q.seen = q.seen || q.store.flights.wasSeen(f)
 		return f.result()
 	case <-q.ctx.Done():
 		return nil, q.followEnded(q.ctx, f)

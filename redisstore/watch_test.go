@@ -119,6 +119,23 @@ func TestCommitBetweenTheStepsOfAWaiter(t *testing.T) {
 	}
 }
 
+// The same in the owner's own process, where nobody marks anything: the duplicate
+// has looked, and does not wait yet. It hears of it without a subscription.
+func TestCommitHereBeforeADuplicateWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Config: redisstore.Config{PollInterval: never, DisableListen: true}})
+	if err := redisstore.LoadScripts(t.Context(), w.client); err != nil {
+		t.Fatal(err)
+	}
+	a := w.attempt("k").mustBeFresh()
+	w.client.AddHook(&moments{after: at(1, func() { a.mustCommit("paid") })})
+	began := time.Now()
+	w.attempt("k").mustReplay("paid")
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("the answer came after %v: the lease had to end", took)
+	}
+}
+
 // A lease that a waiter has marked changes hands without a message, and the waiter
 // is told of the end of the next one: that of another attempt, after the end of the
 // first, and that of the same, whose reply was lost.
