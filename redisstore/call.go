@@ -55,7 +55,6 @@ type call struct {
 	stays  bool
 	script *script // nil: a plain command
 	words  []any   // of the command
-	room   [9]any  // for the words
 	// request is the one that the call may reserve for, or nil. An answer that
 	// comes when nobody waits for it any more is told to it.
 	request *request
@@ -78,13 +77,25 @@ const scriptWords = 4
 // the plain command that args are. What goes from words to the client goes as it
 // is: a pointer costs no copy.
 func newCall(ctx context.Context, script *script, name any, args ...any) *call {
-	c := &call{ctx: ctx, script: script}
-	c.words = c.room[:0]
+	c := spare.Get().(*call)
+	c.ctx, c.script = ctx, script
+	// Not kept for the next call: a hook of the client may look at them later.
+	c.words = make([]any, 0, scriptWords+len(args))
 	if script != nil {
 		c.words = append(c.words, "evalsha", script.name, 1, name)
 	}
 	c.words = append(c.words, args...)
 	return c
+}
+
+// spare are calls that have ended, and that nobody else has a hand on: nothing but
+// their channels, which are empty.
+var spare = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+// recycle lets c be used again for another call.
+func (c *call) recycle() {
+	*c = call{done: c.done}
+	spare.Put(c)
 }
 
 // run makes c and returns its reply, or the error of its context.
@@ -104,8 +115,6 @@ func (s *Store) redisKey(key string) any { return s.config.Prefix + key }
 // contexts goes on reading when the caller's has ended. If that ends first, or the
 // time for a call is over, await returns false.
 func (s *Store) await(c *call) (a answer, ok bool) {
-	c.done = channels.Get().(chan struct{})
-	defer channels.Put(c.done)
 	s.running.More()
 	s.patience.begin(c)
 	s.sender.send(c)
@@ -115,19 +124,19 @@ func (s *Store) await(c *call) (a answer, ok bool) {
 	}
 	select {
 	case <-c.done:
-		s.patience.end(c)
 	case <-left:
 		if s.patience.end(c) && c.abandon() {
 			return answer{}, false
 		}
 		<-c.done // the answer came in this very moment, or the end of patience
 	}
-	return c.answer, !c.givenUp
+	a, ok = c.answer, !c.givenUp
+	// The sender has let go of it with its answer; patience may be looking at it.
+	if s.patience.end(c) {
+		c.recycle()
+	}
+	return a, ok
 }
-
-// channels are those of calls that have ended. Nobody sends to them any more: a
-// value was received, or the call was abandoned before there was one.
-var channels = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 
 // abandon returns false if there is an answer already.
 func (c *call) abandon() bool {
