@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,8 +18,11 @@ import (
 // attempt. Its attempt id, $3, is added to a setting that lasts as long as the
 // reservation: until the transaction ends or is rolled back to a savepoint from
 // before. $2 is the id of an earlier reservation of the key, "" if there is none.
+//
+// The results may come as text, in which a session can write a time in many ways:
+// it is asked for as a number.
 const callerOpenColumns = `,
-    ` + startedNumber + `,
+    (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
     $2::text <> '' AND COALESCE(pg_catalog.strpos(pg_catalog.current_setting('pgidem.held', true), $2::text) > 0, false),
     pg_catalog.set_config('pgidem.held', pg_catalog.concat(pg_catalog.current_setting('pgidem.held', true), ' ', $3::text), true)`
 
@@ -166,7 +170,7 @@ func (c *callerTx) committedAlready(ctx context.Context, t *table, key, hash str
 func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRecord, response idem.Cached) (inserted bool, err error) {
 	var b pgx.Batch
 	if own.stale != "" {
-		b.Queue(t.deleteStale, key, own.stale)
+		b.Queue(t.staleHeld, key, own.stale)
 	}
 	b.Queue(t.insertHeld, own.attemptID, interval(own.ttl), remembered(own.ttl, own.remember), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
 		key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body), own.attemptID).
@@ -175,7 +179,7 @@ func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRe
 			return nil
 		})
 	if t.locks {
-		queueWake(&b, own.h)
+		b.Queue(wakeSQL, own.h, strconv.Itoa(int(own.h)))
 	}
 	err = c.tx.SendBatch(ctx, &b).Close()
 	return inserted, err

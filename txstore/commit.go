@@ -135,12 +135,12 @@ var errAmbiguous = errors.New("txstore: no reply to COMMIT")
 func (r *reservation) send(ctx context.Context, response idem.Cached) outcome {
 	defer r.release()
 	responseOnly := r.attempt.Disposition() == idem.CommitResponse
-	var b commitBatch
+	b := &commitBatch{batch: newBatch(r.tx.conn)}
 	if responseOnly {
-		r.undo(ctx, &b)
+		r.undo(ctx, b)
 	}
-	r.queueRecord(&b, response, responseOnly)
-	tag, storedAt, err := r.sendBatch(ctx, &b)
+	r.queueRecord(b, response, responseOnly)
+	tag, storedAt, err := r.sendCommit(ctx, b)
 	switch {
 	case tag == "COMMIT":
 		// The server's word on the COMMIT itself. Whatever an error behind it

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/pgidem/pgidem/idem"
@@ -21,8 +20,8 @@ var wakeSQL = fmt.Sprintf(`SELECT pg_catalog.pg_notify('%s', $2::text)
 WHERE NOT pg_catalog.pg_try_advisory_xact_lock(%d, $1::int4)`, wakeChannel, waitClass)
 
 // queueWake puts the wake check for h into b.
-func queueWake(b *pgx.Batch, h int32) *pgx.QueuedQuery {
-	return b.Queue(wakeSQL, h, strconv.Itoa(int(h)))
+func queueWake(b *batch, h int32) {
+	b.queue(wake, new(params).int4(h).text(strconv.Itoa(int(h))))
 }
 
 // beginSQL begins a transaction with nothing in it but our own row: of a response
@@ -39,42 +38,64 @@ const sameTransactionSQL = `SELECT 1 / (transaction_timestamp() = $1::timestampt
 // quick, and the unique key decides between the two.
 var relockSQL = "SELECT " + lockColumn
 
+var (
+	wake            = newStatement(wakeSQL)
+	beginFresh      = newStatement(beginSQL)
+	sameTransaction = newStatement(sameTransactionSQL)
+	relock          = newStatement(relockSQL)
+	rollback        = newStatement("ROLLBACK")
+	commit          = newStatement("COMMIT")
+)
+
 // commitBatch is the record, the COMMIT and the wake check in one round trip.
 type commitBatch struct {
-	pgx.Batch
-	guarded            bool // the first statement is sameTransactionSQL
+	*batch
+	guarded            bool // the first statement is sameTransaction
 	insertAt, commitAt int  // positions of the two results that matter
 }
 
 // queueRecord puts the record, the COMMIT and the wake check into b.
 func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, responseOnly bool) {
 	t := r.probe.table
-	var started any // nil: of whatever transaction it is
-	if !responseOnly {
-		started = r.probe.started.time()
-	}
 	if stale := r.probe.found.attemptID; stale != "" {
 		// Fenced by the attempt id that Reserve saw, and by staleness now. By
 		// key alone it would remove the record of an attempt that has come in
 		// between, and the handler would have run twice.
-		b.Queue(t.deleteStale, r.key, stale)
+		b.queue(t.deleteStale, new(params).text(r.key).text(stale))
 	}
 	// A plain INSERT: another attempt's record must raise 23505, so that the
 	// server skips the COMMIT behind it. DO NOTHING would commit the writes.
-	b.insertAt = b.Len()
-	b.Queue(t.insert, started, r.attempt.ID(), interval(r.ttl), remembered(r.ttl, remember(r.attempt)), int32(response.Status), int16(record.Format), //nolint:gosec // a status has three digits
-		r.key, response.RequestHash, record.EncodeHeader(response.Header), notNil(response.Body))
-	b.commitAt = b.Len()
-	b.Queue("COMMIT")
+	b.insertAt = b.queued
+	b.queue(t.insert, r.record(response, responseOnly))
+	b.commitAt = b.queued
+	b.queue(commit, nil)
 	if t.locks {
-		queueWake(&b.Batch, r.probe.h)
+		queueWake(b.batch, r.probe.h)
 	}
 }
 
+// record is the row of a response: in this transaction only or, of a response
+// without its writes, in whatever transaction it is.
+func (r *reservation) record(response idem.Cached, responseOnly bool) *params {
+	var p params
+	if responseOnly {
+		p.null()
+	} else {
+		p.moment(r.probe.started)
+	}
+	p.uuid(r.attempt.ID()).interval(r.ttl)
+	if after := remember(r.attempt); after > 0 {
+		p.interval(r.ttl + after)
+	} else {
+		p.null()
+	}
+	return p.int4(int32(response.Status)).int2(record.Format).text(r.key). //nolint:gosec // a status has three digits
+										text(response.RequestHash).bytes(record.EncodeHeader(response.Header)).bytes(response.Body)
+}
+
 // undo undoes the handler's writes: in the batch, before the record; or, in an
-// aborted transaction, at once. The batch would first prepare its statements,
-// which an aborted transaction refuses. Nobody is woken yet: for them the key
-// would be fresh.
+// aborted transaction, at once, for that refuses even to parse the batch. Nobody
+// is woken yet: for them the key would be fresh.
 func (r *reservation) undo(ctx context.Context, b *commitBatch) {
 	t := r.probe.table
 	if r.tx.conn.PgConn().TxStatus() == 'E' {
@@ -89,11 +110,11 @@ func (r *reservation) undo(ctx context.Context, b *commitBatch) {
 		return
 	}
 	b.guarded = true
-	b.Queue(sameTransactionSQL, r.probe.started.time())
-	b.Queue("ROLLBACK")
-	b.Queue(beginSQL)
+	b.queue(sameTransaction, new(params).moment(r.probe.started))
+	b.queue(rollback, nil)
+	b.queue(beginFresh, nil)
 	if t.locks {
-		b.Queue(relockSQL, r.probe.h)
+		b.queue(relock, new(params).int4(r.probe.h))
 	}
 }
 
@@ -119,16 +140,20 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-// sendBatch returns the COMMIT's own command tag, "" if it was not answered, and
-// the moment of the record. An error behind the tag is not returned.
-func (r *reservation) sendBatch(ctx context.Context, b *commitBatch) (tag string, storedAt moment, err error) {
-	br := r.tx.conn.SendBatch(ctx, &b.Batch)
-	defer func() { _ = br.Close() }()
+// sendCommit returns the COMMIT's own command tag, "" if it was not answered, and
+// the moment of the record.
+func (r *reservation) sendCommit(ctx context.Context, b *commitBatch) (tag string, storedAt moment, err error) {
+	results := b.send(ctx)
+	// An error behind the COMMIT's tag, of the wake check, changes nothing.
+	defer func() { _ = results.close() }()
 	for i := range b.commitAt {
 		if i == b.insertAt {
-			storedAt, err = scanStoredAt(br)
+			_, err = results.next(func(r *row) error {
+				storedAt = r.moment()
+				return nil // the record stands, whether or not its moment can be read
+			})
 		} else {
-			_, err = br.Exec()
+			_, err = results.next(nil)
 		}
 		if err != nil && i == 0 && b.guarded && sqlState(err) == "22012" {
 			return "", 0, errOtherTransaction
@@ -137,21 +162,6 @@ func (r *reservation) sendBatch(ctx context.Context, b *commitBatch) (tag string
 			return "", 0, err
 		}
 	}
-	commit, err := br.Exec()
-	return commit.String(), cmp.Or(storedAt, r.probe.started), err
-}
-
-// scanStoredAt reads the moment of the record, 0 where it cannot be read: the
-// record stands all the same, and the COMMIT's tag says what became of it.
-func scanStoredAt(br pgx.BatchResults) (storedAt moment, err error) {
-	rows, err := br.Query()
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		storedAt = rowOf(rows).moment()
-	}
-	rows.Close()
-	return storedAt, rows.Err()
+	done, err := results.next(nil)
+	return done.String(), cmp.Or(storedAt, r.probe.started), err
 }

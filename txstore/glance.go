@@ -17,12 +17,17 @@ import (
 func (s *Store) glance(ctx context.Context, key string) (f found, err error) {
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
 		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
-			rows, err := conn.Query(ctx, t.lookupOn(conn.Conn()), key)
-			if err != nil {
+			if err := prepare(ctx, conn.Conn(), t.glances); err != nil {
 				return err
 			}
-			f, err = scanFound(rows)
-			return err
+			b := newBatch(conn.Conn())
+			b.queue(t.lookup, new(params).text(key))
+			r := b.send(ctx)
+			if _, err := r.next(f.scan); err != nil {
+				_ = r.close()
+				return err
+			}
+			return r.close()
 		})
 		if err == nil {
 			s.giveBack(conn)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
@@ -16,10 +15,10 @@ import (
 // leaseBatch is a transaction of its own in one round trip: begin, one
 // statement, possibly a look-up behind it, COMMIT, and the wake check.
 type leaseBatch struct {
-	sql    string
-	args   []any
-	lookup string // the key to look up; "" for none
-	wake   bool   // the key is let go of: tell those who wait for it
+	statement *statement
+	params    *params
+	lookup    string // the key to look up; "" for none
+	wake      bool   // the key is let go of: tell those who wait for it
 }
 
 // leaseReserve is one look of a leased attempt: it takes the key, or finds out
@@ -33,11 +32,9 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 	err := s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		h := t.hash(l.key)
 		taken, f, err := s.leaseSend(ctx, conn, t, h, leaseBatch{
-			sql: t.leaseReserve,
-			args: []any{
-				l.id, interval(s.config.Lease), int16(record.Format), l.key, l.hash,
-				t.locks, int32(keyClass), h,
-			},
+			statement: t.leaseReserve,
+			params: new(params).uuid(l.id).interval(s.config.Lease).int2(record.Format).text(l.key).text(l.hash).
+				boolean(t.locks).int4(keyClass).int4(h),
 			lookup: l.key,
 		})
 		seen, refusal = f.look(h), f.refusal(l.hash)
@@ -53,22 +50,33 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 func (s *Store) leaseCommit(ctx context.Context, l *leaseHold, response idem.Cached) (f found, err error) {
 	err = s.leaseDo(ctx, s.config.CommitTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		_, f, err = s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
-			sql: t.leaseCommit,
-			args: []any{
-				interval(l.ttl), remembered(l.ttl, l.remember), int32(response.Status), int16(record.Format), response.RequestHash, //nolint:gosec // a status has three digits
-				record.EncodeHeader(response.Header), notNil(response.Body), l.key, l.id,
-			},
-			lookup: l.key,
-			wake:   true,
+			statement: t.leaseCommit,
+			params:    l.record(response),
+			lookup:    l.key,
+			wake:      true,
 		})
 		return err
 	})
 	return f, err
 }
 
+// record is what completes the lease with a response.
+func (l *leaseHold) record(response idem.Cached) *params {
+	p := new(params).interval(l.ttl)
+	if l.remember > 0 {
+		p.interval(l.ttl + l.remember)
+	} else {
+		p.null()
+	}
+	return p.int4(int32(response.Status)).int2(record.Format).text(response.RequestHash). //nolint:gosec // a status has three digits
+												bytes(record.EncodeHeader(response.Header)).bytes(response.Body).text(l.key).uuid(l.id)
+}
+
 func (s *Store) leaseRelease(ctx context.Context, l *leaseHold) error {
 	return s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
-		_, _, err := s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{sql: t.leaseRelease, args: []any{l.key, l.id}, wake: true})
+		_, _, err := s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
+			statement: t.leaseRelease, params: new(params).text(l.key).uuid(l.id), wake: true,
+		})
 		return err
 	})
 }
@@ -98,19 +106,22 @@ func (s *Store) leaseDo(ctx context.Context, limit time.Duration, do func(contex
 // leaseSend sends a lease batch, and returns how many rows its statement has
 // changed and what the look-up has found.
 func (s *Store) leaseSend(ctx context.Context, conn *pgxpool.Conn, t *table, h int32, b leaseBatch) (changed int64, f found, err error) {
-	var batch pgx.Batch
-	batch.Queue(beginSQL)
-	batch.Queue(b.sql, b.args...)
+	if err := prepare(ctx, conn.Conn(), t.leases); err != nil {
+		return 0, f, err
+	}
+	batch := newBatch(conn.Conn())
+	batch.queue(beginFresh, nil)
+	batch.queue(b.statement, b.params)
 	if b.lookup != "" {
-		batch.Queue(t.lookupOn(conn.Conn()), b.lookup)
+		batch.queue(t.lookup, new(params).text(b.lookup))
 	}
-	batch.Queue("COMMIT")
+	batch.queue(commit, nil)
 	if b.wake && t.locks {
-		queueWake(&batch, h)
+		queueWake(batch, h)
 	}
-	br := conn.Conn().SendBatch(ctx, &batch)
-	changed, f, err = readLease(br, b.lookup != "")
-	if closeErr := br.Close(); err == nil && closeErr != nil {
+	r := batch.send(ctx)
+	changed, f, err = readLease(r, b.lookup != "")
+	if closeErr := r.close(); err == nil && closeErr != nil {
 		// Behind the COMMIT's own tag: only the wake check has failed.
 		s.config.OnError(fmt.Errorf("txstore: waking: %w", closeErr))
 	}
@@ -120,24 +131,20 @@ func (s *Store) leaseSend(ctx context.Context, conn *pgxpool.Conn, t *table, h i
 	return changed, f, err
 }
 
-func readLease(br pgx.BatchResults, lookup bool) (changed int64, f found, err error) {
-	if _, err := br.Exec(); err != nil {
+func readLease(r *results, lookup bool) (changed int64, f found, err error) {
+	if _, err := r.next(nil); err != nil {
 		return 0, f, err
 	}
-	tag, err := br.Exec()
+	tag, err := r.next(nil)
 	if err != nil {
 		return 0, f, err
 	}
 	if lookup {
-		rows, err := br.Query()
-		if err != nil {
-			return 0, f, err
-		}
-		if f, err = scanFound(rows); err != nil {
+		if _, err := r.next(f.scan); err != nil {
 			return 0, f, err
 		}
 	}
-	commit, err := br.Exec()
+	commit, err := r.next(nil)
 	if err == nil && commit.String() != "COMMIT" {
 		err = fmt.Errorf("txstore: COMMIT was answered %q", commit.String())
 	}

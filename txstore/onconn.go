@@ -88,9 +88,10 @@ func (s *Store) mend(ctx context.Context, conn *pgxpool.Conn, err error) (repeat
 	return isConflict(err)
 }
 
-// forgetPlans makes pgx prepare everything on conn anew. It would go on using
-// the names of statements that are gone.
+// forgetPlans makes pgx and the Store prepare everything on conn anew. They would
+// go on using the names of statements that are gone.
 func (s *Store) forgetPlans(ctx context.Context, conn *pgx.Conn) {
+	plansOn(conn).forget()
 	if err := roundTrip(ctx, conn, s.config.ReserveTimeout, conn.DeallocateAll); err != nil {
 		s.config.OnError(fmt.Errorf("txstore: forgetting prepared statements: %w", err))
 	}

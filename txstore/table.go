@@ -35,20 +35,24 @@ type table struct {
 	oid    uint32
 	locks  bool // advisory locks are in use
 
-	openQuick    string
-	openThorough string
-	lookup       string
-	lookupText   string
-	insert       string
-	insertHeld   string
-	callerOpen   string
-	deleteStale  string
-	leaseReserve string
-	leaseCommit  string
-	leaseRenew   string
-	leaseRelease string
-	sweep        string
-	entomb       string
+	quick, thorough opening
+	lookup          *statement
+	insert          *statement
+	deleteStale     *statement
+	leaseReserve    *statement
+	leaseCommit     *statement
+	leaseRelease    *statement
+	leases          []*statement // what a lease executes
+	glances         []*statement // what a look before any attempt executes
+
+	// Executed by pgx: in a transaction or at a time where speed is not ours.
+	callerOpen string
+	lookupText string
+	insertHeld string
+	staleHeld  string
+	leaseRenew string
+	sweep      string
+	entomb     string
 }
 
 // loadTable returns the records table, which it looks up on first use.
@@ -96,9 +100,12 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 	}
 	t.oid = uint32(oid) //nolint:gosec // an oid has 32 bits
 	t.locks = !config.DisableLocks
-	t.openQuick, t.openThorough = openSQL(t.locks, checkInterval)
 	t.callerOpen = callerOpenSQL(t.locks)
 	t.qualify(pgx.Identifier{t.schema, tableName}.Sanitize())
+	t.quick = t.opening(quickBegin(config.IsoLevel), quickSQL(t.locks, checkInterval))
+	t.thorough = t.opening(beginAs(config.IsoLevel), thoroughSQL(t.locks, checkInterval))
+	t.glances = []*statement{t.lookup}
+	t.leases = []*statement{t.leaseReserve, t.leaseCommit, t.leaseRelease, beginFresh, t.lookup, commit, wake}
 	return t, nil
 }
 
@@ -109,40 +116,18 @@ func errTableMissing(name string) error {
 // qualify writes the statements with the table's full name.
 func (t *table) qualify(name string) {
 	replace := func(sql string) string { return strings.ReplaceAll(sql, tableName, name) }
-	t.lookup = replace(db.RecordLookup)
+	t.lookup = newStatement(replace(db.RecordLookup))
+	t.insert = newStatement(replace(db.RecordInsert))
+	t.deleteStale = newStatement(replace(db.RecordDeleteStale))
+	t.leaseReserve = newStatement(replace(db.LeaseReserve))
+	t.leaseCommit = newStatement(replace(db.LeaseCommit))
+	t.leaseRelease = newStatement(replace(db.LeaseRelease))
 	t.lookupText = replace(db.RecordLookupText)
-	t.insert = replace(db.RecordInsert)
 	t.insertHeld = replace(db.RecordInsertHeld)
-	t.deleteStale = replace(db.RecordDeleteStale)
-	t.leaseReserve = replace(db.LeaseReserve)
-	t.leaseCommit = replace(db.LeaseCommit)
+	t.staleHeld = replace(db.RecordDeleteStale)
 	t.leaseRenew = replace(db.LeaseRenew)
-	t.leaseRelease = replace(db.LeaseRelease)
 	t.sweep = replace(db.RecordSweep)
 	t.entomb = replace(db.RecordEntomb)
-}
-
-// lookupOn returns the look-up for conn.
-func (t *table) lookupOn(conn *pgx.Conn) string {
-	if resultsAreText(conn) {
-		return t.lookupText
-	}
-	return t.lookup
-}
-
-// resultsAreText tells whether conn executes queries in a way that brings their
-// results as text, and remembers it with conn: to ask is to copy its
-// configuration.
-func resultsAreText(conn *pgx.Conn) bool {
-	const asked = "pgidem.text"
-	data := conn.PgConn().CustomData()
-	text, ok := data[asked].(bool)
-	if !ok {
-		mode := conn.Config().DefaultQueryExecMode
-		text = mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol
-		data[asked] = text
-	}
-	return text
 }
 
 // hash returns h, the number under which a key is locked and waited for. The

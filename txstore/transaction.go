@@ -46,7 +46,7 @@ type transaction struct {
 }
 
 func newTransaction(s *Store, p *probe) *transaction {
-	return &transaction{store: s, conn: p.conn.Conn(), inner: p.tx}
+	return &transaction{store: s, conn: p.conn.Conn(), inner: openTx(p.conn.Conn())}
 }
 
 // handle returns the handler's view of the whole transaction.
