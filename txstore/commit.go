@@ -1,6 +1,7 @@
 package txstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,15 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 	r.store.running.More()
 	go func() {
 		defer r.store.running.End()
-		sent <- r.send(ctx, response)
+		out, watched := r.send(ctx, response)
+		if !watched {
+			r.release()
+		}
+		sent <- out
+		if watched { // after our own client's answer, which is not to wait for that
+			r.store.notify(r.tx.conn, r.probe.h)
+			r.release()
+		}
 	}()
 	deadline := time.Now().Add(r.store.config.CommitTimeout)
 	// Half of the time is for the server's own word, which is the only one when
@@ -131,33 +140,33 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 // errAmbiguous: the reply to COMMIT was lost, so it may have happened or not.
 var errAmbiguous = errors.New("txstore: no reply to COMMIT")
 
-// send executes the commit batch and gives the connection back.
-func (r *reservation) send(ctx context.Context, response idem.Cached) outcome {
-	defer r.release()
+// send executes the commit batch. watched: it is committed, and somebody in
+// another process waits to hear of it.
+func (r *reservation) send(ctx context.Context, response idem.Cached) (out outcome, watched bool) {
 	responseOnly := r.attempt.Disposition() == idem.CommitResponse
 	b := &commitBatch{batch: newBatch(r.tx.conn)}
 	if responseOnly {
 		r.undo(ctx, b)
 	}
 	r.queueRecord(b, response, responseOnly)
-	tag, storedAt, err := r.sendCommit(ctx, b)
+	tag, err := b.sendCommit(ctx)
 	switch {
 	case tag == "COMMIT":
 		// The server's word on the COMMIT itself. Whatever an error behind it
-		// says, of the wake check or of the connection, it is done.
-		response.StoredAt = storedAt.time()
-		return outcome{cached: &response}
+		// says, it is done.
+		response.StoredAt = cmp.Or(b.storedAt, r.probe.started).time()
+		return outcome{cached: &response}, b.watched
 	case err != nil && !isServerRefusal(err) && !errors.Is(err, errOtherTransaction):
-		return outcome{err: errors.Join(errAmbiguous, err)}
+		return outcome{err: errors.Join(errAmbiguous, err)}, false
 	}
 	r.store.letGo(r.tx.conn, r.probe.h)
 	if isStalePlan(err) {
 		r.store.forgetPlans(ctx, r.tx.conn)
 	}
 	if err == nil {
-		return outcome{err: fmt.Errorf("%w: COMMIT was answered %q", idem.ErrTransactionFailed, tag)}
+		return outcome{err: fmt.Errorf("%w: COMMIT was answered %q", idem.ErrTransactionFailed, tag)}, false
 	}
-	return outcome{err: r.refused(err)}
+	return outcome{err: r.refused(err)}, false
 }
 
 // errOtherTransaction: the transaction is not the one that Reserve began.

@@ -1,10 +1,8 @@
 package txstore
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -14,15 +12,19 @@ import (
 )
 
 // The wake check notifies only if somebody waits: whoever does holds the wait
-// lock, shared. It follows the COMMIT in a transaction of its own, for a NOTIFY
-// in the handler's transaction would make all commits of the instance queue up.
+// lock, shared. In a transaction of its own behind COMMIT or ROLLBACK, it is one
+// statement. A NOTIFY in the handler's transaction would make all commits of the
+// instance queue up.
 var wakeSQL = fmt.Sprintf(`SELECT pg_catalog.pg_notify('%s', $2::text)
 WHERE NOT pg_catalog.pg_try_advisory_xact_lock(%d, $1::int4)`, wakeChannel, waitClass)
 
-// queueWake puts the wake check for h into b.
-func queueWake(b *batch, h int32) {
-	b.queue(wake, new(params).int4(h).text(strconv.Itoa(int(h))))
-}
+// unwatchedColumn is the wake check of the handler's transaction, which costs no
+// statement: a column of its INSERT. Got, the wait lock is kept until the
+// transaction ends, and nobody can register before the record is visible: who
+// registers then sees it in the probe that follows. Not got, somebody waits, and
+// is notified behind the COMMIT. Looked at without being kept, a waiter could
+// register between the look and the COMMIT, and would be told by nobody.
+var unwatchedColumn = fmt.Sprintf(", pg_catalog.pg_try_advisory_xact_lock(%d, $11::int4)", waitClass)
 
 // beginSQL begins a transaction with nothing in it but our own row: of a response
 // whose writes were undone, or of a lease. It must see the newest row, whatever
@@ -47,14 +49,17 @@ var (
 	commit          = newStatement("COMMIT")
 )
 
-// commitBatch is the record, the COMMIT and the wake check in one round trip.
+// commitBatch is the record and the COMMIT in one round trip.
 type commitBatch struct {
 	*batch
 	guarded            bool // the first statement is sameTransaction
 	insertAt, commitAt int  // positions of the two results that matter
+
+	storedAt moment // of the record
+	watched  bool   // somebody waits in another process, and must be notified
 }
 
-// queueRecord puts the record, the COMMIT and the wake check into b.
+// queueRecord puts the record and the COMMIT into b.
 func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, responseOnly bool) {
 	t := r.probe.table
 	if stale := r.probe.found.attemptID; stale != "" {
@@ -66,12 +71,13 @@ func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, response
 	// A plain INSERT: another attempt's record must raise 23505, so that the
 	// server skips the COMMIT behind it. DO NOTHING would commit the writes.
 	b.insertAt = b.queued
-	b.queue(t.insert, r.record(response, responseOnly))
+	p := r.record(response, responseOnly)
+	if t.locks {
+		p.int4(r.probe.h)
+	}
+	b.queue(t.insert, p)
 	b.commitAt = b.queued
 	b.queue(commit, nil)
-	if t.locks {
-		queueWake(b.batch, r.probe.h)
-	}
 }
 
 // record is the row of a response: in this transaction only or, of a response
@@ -140,28 +146,31 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-// sendCommit returns the COMMIT's own command tag, "" if it was not answered, and
-// the moment of the record.
-func (r *reservation) sendCommit(ctx context.Context, b *commitBatch) (tag string, storedAt moment, err error) {
+// sendCommit returns the COMMIT's own command tag, "" if it was not answered.
+func (b *commitBatch) sendCommit(ctx context.Context) (tag string, err error) {
 	results := b.send(ctx)
-	// An error behind the COMMIT's tag, of the wake check, changes nothing.
 	defer func() { _ = results.close() }()
 	for i := range b.commitAt {
 		if i == b.insertAt {
-			_, err = results.next(func(r *row) error {
-				storedAt = r.moment()
-				return nil // the record stands, whether or not its moment can be read
-			})
+			_, err = results.next(b.scan)
 		} else {
 			_, err = results.next(nil)
 		}
 		if err != nil && i == 0 && b.guarded && sqlState(err) == "22012" {
-			return "", 0, errOtherTransaction
+			return "", errOtherTransaction
 		}
 		if err != nil {
-			return "", 0, err
+			return "", err
 		}
 	}
 	done, err := results.next(nil)
-	return done.String(), cmp.Or(storedAt, r.probe.started), err
+	return done.String(), err
+}
+
+// scan reads what the INSERT returns. The record stands, whatever of it can be
+// read: the COMMIT's tag says what became of it.
+func (b *commitBatch) scan(r *row) error {
+	b.storedAt = r.moment()
+	b.watched = len(r.values) > 0 && !r.boolean()
+	return nil
 }

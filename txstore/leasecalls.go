@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -117,7 +118,7 @@ func (s *Store) leaseSend(ctx context.Context, conn *pgxpool.Conn, t *table, h i
 	}
 	batch.queue(commit, nil)
 	if b.wake && t.locks {
-		queueWake(batch, h)
+		batch.queue(wake, new(params).int4(h).text(strconv.Itoa(int(h))))
 	}
 	r := batch.send(ctx)
 	changed, f, err = readLease(r, b.lookup != "")

@@ -18,12 +18,17 @@ import (
 //
 // When it fails the connection is left in a transaction or closed, and giveBack
 // destroys it; the waiters' poll covers what the wake check did not tell.
-func (s *Store) letGo(conn *pgx.Conn, h int32) { s.end(conn, s.letGoSQL(h)) }
+func (s *Store) letGo(conn *pgx.Conn, h int32) { s.exec(conn, s.letGoSQL(h)) }
+
+// notify tells those who wait for h that its attempt is over.
+func (s *Store) notify(conn *pgx.Conn, h int32) {
+	s.exec(conn, fmt.Sprintf("select pg_catalog.pg_notify('%s', '%d')", wakeChannel, h))
+}
 
 // rollBack ends a transaction that holds no key's lock.
-func (s *Store) rollBack(conn *pgx.Conn) { s.end(conn, "rollback") }
+func (s *Store) rollBack(conn *pgx.Conn) { s.exec(conn, "rollback") }
 
-func (s *Store) end(conn *pgx.Conn, sql string) {
+func (s *Store) exec(conn *pgx.Conn, sql string) {
 	if conn.IsClosed() {
 		return
 	}
@@ -32,7 +37,7 @@ func (s *Store) end(conn *pgx.Conn, sql string) {
 		return err
 	})
 	if err != nil {
-		s.config.OnError(fmt.Errorf("txstore: letting a key go: %w", err))
+		s.config.OnError(fmt.Errorf("txstore: letting a key go, or telling of it: %w", err))
 	}
 }
 

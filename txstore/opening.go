@@ -29,7 +29,7 @@ type opening struct {
 
 func (t *table) opening(begin, open *statement) opening {
 	return opening{begin: begin, open: open, all: []*statement{
-		open, begin, t.lookup, t.insert, commit, wake, sameTransaction, rollback, beginFresh, relock,
+		open, begin, t.lookup, t.insert, commit, sameTransaction, rollback, beginFresh, relock,
 	}}
 }
 

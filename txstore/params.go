@@ -12,7 +12,7 @@ import (
 type params struct {
 	values [][]byte
 	// What is short lies here, and allocates nothing.
-	few  [10][]byte
+	few  [11][]byte
 	room [192]byte
 	used int
 }

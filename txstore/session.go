@@ -19,9 +19,13 @@ const (
 	sessionPatience = 5 * time.Second
 	// heartbeat is how often a silent connection is asked whether it lives.
 	heartbeat = 15 * time.Second
-	// registerAgain is how soon a refused registration is tried again: it was in
-	// the way of an owner's wake check, which takes the lock for an instant.
-	registerAgain = 5 * time.Millisecond
+	// registerAgain is how soon a refused registration is tried again: an owner has
+	// checked that nobody waits, and holds the lock until its COMMIT is over, a
+	// matter of the disk. One that takes longer waits for something else, as a
+	// standby, and is not to be pestered: each refusal doubles it, up to
+	// registerSlowly.
+	registerAgain  = 5 * time.Millisecond
+	registerSlowly = 80 * time.Millisecond
 	// Reconnects follow each other after reconnectMin, doubling to reconnectMax.
 	reconnectMin = 50 * time.Millisecond
 	reconnectMax = 5 * time.Second
@@ -36,6 +40,8 @@ type session struct {
 	l    *listener
 	conn *pgx.Conn
 	held map[int32]bool
+	// again is how soon a refused registration is tried again; 0 if none was.
+	again time.Duration
 }
 
 // run keeps a session while somebody waits.
@@ -164,10 +170,15 @@ func (s *session) step() error {
 	if err != nil {
 		return err
 	}
+	if !refused {
+		s.again = 0
+	} else {
+		s.again = max(registerAgain, min(2*s.again, registerSlowly))
+	}
 	patience := heartbeat
 	switch {
 	case refused:
-		patience = registerAgain
+		patience = s.again
 	case len(s.held) == 0:
 		patience = sessionIdle
 	}

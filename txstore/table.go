@@ -117,7 +117,11 @@ func errTableMissing(name string) error {
 func (t *table) qualify(name string) {
 	replace := func(sql string) string { return strings.ReplaceAll(sql, tableName, name) }
 	t.lookup = newStatement(replace(db.RecordLookup))
-	t.insert = newStatement(replace(db.RecordInsert))
+	insert := replace(db.RecordInsert)
+	if t.locks {
+		insert += unwatchedColumn
+	}
+	t.insert = newStatement(insert)
 	t.deleteStale = newStatement(replace(db.RecordDeleteStale))
 	t.leaseReserve = newStatement(replace(db.LeaseReserve))
 	t.leaseCommit = newStatement(replace(db.LeaseCommit))

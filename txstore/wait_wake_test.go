@@ -1,10 +1,12 @@
 package txstore_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -195,5 +197,49 @@ func TestCommitIsToldOnce(t *testing.T) {
 	}
 	if n := ear.untilControl(w); n != 1 {
 		t.Errorf("%d notifications of one commit to three processes", n)
+	}
+}
+
+// Behaviour 48. Who begins to wait between an owner's wake check and the end
+// of its COMMIT is not left behind: it cannot register in between, and sees the
+// record once it can.
+func TestWaiterThatComesDuringTheCommitIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
+	needsLocks(t, "a waiter in another process registers with one, and is told through it")
+	w := newWorld(t, given{})
+	gate, err := pgx.Connect(t.Context(), w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gate.Close(context.Background())
+	if _, err := gate.Exec(t.Context(), "SELECT pg_advisory_lock($1::bigint)", int64(w.number("k"))); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(fmt.Sprintf(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_advisory_xact_lock(%d); RETURN NULL; END $$`, w.number("k")))
+	w.exec(`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON payments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`)
+	a := w.attempt("k").mustBeFresh()
+	a.pay()
+	committed := make(chan error, 1)
+	go func() { committed <- a.commit("paid") }()
+	eventually(t, "the COMMIT is under way", func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT' AND wait_event_type = 'Lock'`) == 1
+	})
+
+	waiter := w.process(byNotification)
+	waiting := waiter.attempt("k").start()
+	const lastTry = `SELECT COALESCE(max((extract(epoch FROM query_start) * 1000000)::bigint), 0) FROM pg_stat_activity
+		WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock_shared%' AND pid <> pg_backend_pid()`
+	first := 0
+	eventually(t, "it has tried to register", func() bool { first = w.count(lastTry); return first > 0 })
+	eventually(t, "it is refused, and tries again", func() bool { return w.count(lastTry) > first })
+	if _, err := gate.Exec(t.Context(), "SELECT pg_advisory_unlock_all()"); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(t, "the COMMIT", committed); err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, "the waiter's answer", waiting).body(); got != "paid" {
+		t.Errorf("the waiter got %s", got)
 	}
 }

@@ -50,7 +50,7 @@ byte rec[2];         /* whose record of a key is committed */
 byte ins[2];         /* whose INSERT of it is not committed yet */
 byte lease[2];       /* who has a lease on it */
 byte keylock;        /* who holds the key lock of h */
-byte waitexcl;       /* who holds the wait lock exclusively: a wake check */
+byte waitexcl;       /* who holds the wait lock exclusively: a wake check, or a COMMIT behind one */
 bool waitshared[2];  /* the listener of a store holds it, shared */
 bool listening[2];   /* that connection stands, and listens */
 bool note[2];        /* a notification is on its way to it */
@@ -70,6 +70,7 @@ bool dead[2];        /* the process was killed */
 mtype = { none, commitAll, commitResponse, abort, committed, refused };
 mtype asked[N] = none;
 mtype answer[N] = none;
+bool watched[N];     /* somebody waited when the record was inserted */
 bool broken[N];      /* nobody is left at the other end of that connection */
 
 byte drops = DROPS;
@@ -116,7 +117,18 @@ inline freeKeyLock(conn) {
     fi
 }
 
-/* The wake check is a transaction of its own: it tries the wait lock in one
+inline freeWaitLock(conn) {
+    if
+    :: waitexcl == conn -> waitexcl = 0
+    :: else
+    fi
+}
+
+inline notify() {
+    note[0] = note[0] || listening[0]; note[1] = note[1] || listening[1]
+}
+
+/* The wake check of a ROLLBACK, and of a lease, is a transaction of its own: it tries the wait lock in one
  * statement, and a notification leaves when the transaction ends. */
 inline wakeCheck(conn, tell) {
 #ifdef NO_LOCKS
@@ -130,7 +142,7 @@ inline wakeCheck(conn, tell) {
     }
     atomic {
         if
-        :: tell -> tell = false; note[0] = note[0] || listening[0]; note[1] = note[1] || listening[1]
+        :: tell -> tell = false; notify()
         :: else -> waitexcl = 0
         fi
     }
@@ -146,7 +158,7 @@ inline wakeCheck(conn, tell) {
 #define STOPS :: broken[r] -> goto stop
 
 proctype Backend(byte r; byte k) {
-    bool tell, got;
+    bool got;
 end:
     if
     :: asked[r] == commitAll -> goto insert
@@ -180,8 +192,18 @@ insert:
         asked[r] = none; answer[r] = refused; goto end }
 #endif
     fi;
-#ifdef WRONG_WAKE_BEFORE_COMMIT
-    wakeCheck(OWN(r), tell);
+#ifndef NO_LOCKS
+    /* The INSERT tries the wait lock and, if it is got, keeps it until the
+     * transaction ends. */
+    if
+    :: atomic { waitshared[0] || waitshared[1] || waitexcl != 0 -> watched[r] = true }
+#ifdef WRONG_WAKE_NOT_KEPT
+    :: atomic { !waitshared[0] && !waitshared[1] && waitexcl == 0 -> skip }
+#else
+    :: atomic { !waitshared[0] && !waitshared[1] && waitexcl == 0 -> waitexcl = OWN(r) }
+#endif
+    STOPS
+    fi;
 #endif
     if
     :: atomic { true ->
@@ -191,23 +213,14 @@ insert:
     STOPS
     fi;
     /* Visible first, free then. */
-    atomic { freeKeyLock(OWN(r)) }
-#ifndef WRONG_WAKE_BEFORE_COMMIT
-    if
-    :: true -> wakeCheck(OWN(r), tell)
-    STOPS
-    fi;
-#endif
+    atomic { freeKeyLock(OWN(r)); freeWaitLock(OWN(r)) };
     atomic { asked[r] = none; answer[r] = committed; goto end };
 stop:
     atomic {
         freeKeyLock(OWN(r));
+        freeWaitLock(OWN(r));
         if
         :: ins[k] == OWN(r) -> ins[k] = 0
-        :: else
-        fi;
-        if
-        :: waitexcl == OWN(r) -> waitexcl = 0
         :: else
         fi;
         asked[r] = none;
@@ -262,7 +275,8 @@ end_step:
     :: atomic { note[s] -> note[s] = false; signalAll() }
     :: atomic { listening[s] && WANTED(s) && held[s] && !registered[s] -> hold() }
     :: listening[s] && WANTED(s) && !held[s] && !dead[s] ->
-        /* Refused while a wake check has it, and tried again until it is got. */
+        /* Refused while a wake check or a COMMIT has it, and tried again until it
+         * is got. */
         if
         :: atomic { listening[s] && waitexcl == 0 -> waitshared[s] = true };
             atomic { hold() }
@@ -472,7 +486,7 @@ looked:
     fi;
 
 fresh:
-    atomic { seen[r] = true; evidence[r] = true; running[k]++;
+    atomic { seen[r] = true; evidence[r] = true; running[k]++; watched[r] = false;
 #ifndef NO_LOCKS
         assert(running[k] == 1); /* no two owners */
 #endif
@@ -506,6 +520,15 @@ fresh:
 won:
     assert(rec[k] == OWN(r)); /* "committed" is true */
     endFlight(OWN(r));
+    /* Its own client has its answer, and then those who wait elsewhere are told. */
+    if
+    :: atomic { watched[r] -> notify() }
+    :: !watched[r]
+#if CUTS
+    :: atomic { watched[r] && cuts > 0 -> cuts-- }
+#endif
+    DIES
+    fi;
     goto over;
 
 #if CUTS
@@ -520,7 +543,8 @@ resolve:
     :: else
     fi;
     if
-    :: atomic { found == OWN(r) -> goto won }
+    :: atomic { found == OWN(r) -> assert(rec[k] == OWN(r)) };
+        endFlight(OWN(r)); goto over
     :: atomic { found != 0 && found != OWN(r) -> found = 0 };
         endFlight(0); goto join
     :: else

@@ -64,7 +64,7 @@ func Protocol() []Run {
 func Wrong() []Run {
 	return []Run{
 		{Name: "the waiter probes and then registers", Switches: []string{"WRONG_PROBE_BEFORE_REGISTER"}, Want: Stuck},
-		{Name: "the wake check comes before the COMMIT", Switches: []string{"WRONG_WAKE_BEFORE_COMMIT"}, Want: Stuck},
+		{Name: "the wake check before the COMMIT does not keep the wait lock", Switches: []string{"WRONG_WAKE_NOT_KEPT"}, Want: Stuck},
 		{Name: "the look-up has the snapshot of the lock", Switches: []string{"WRONG_ONE_SNAPSHOT"}, Want: Assertion},
 		{Name: "a replay lets go and tells nobody", Switches: []string{"WRONG_PROBER_SILENT", "STORES=6", twoKeys}, Want: Stuck},
 		{Name: "who got no lock runs the wake check", Switches: []string{"WRONG_SELF_NOTIFY"}, Loops: true, Want: BusyLoop},
