@@ -13,9 +13,11 @@ const pollGrowth = 8
 // connection.
 //
 // The order closes the race with the owner's end. The waiter registers first and
-// probes then; the owner commits first and runs its wake check then. So either
-// the wake check sees the registration and notifies, or it came before the
-// registration, and then the probe sees the commit.
+// probes then. The owner runs its wake check with the INSERT of its record and,
+// when nobody has registered, keeps everybody from it until its COMMIT is over; or
+// it rolls back first and runs the check then. So either the check sees the
+// registration, and the owner notifies when it has ended; or the registration
+// comes after that end, and the probe sees it.
 type wait struct {
 	store        *Store
 	registration *registration

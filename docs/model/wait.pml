@@ -396,8 +396,9 @@ join:
     fi;
 
 glance:
-    /* The first look may be a SELECT by itself, without the lock: what it sees is
-     * committed, and what it does not see is looked for in full. */
+    /* The first look, and that of who was told, may be a SELECT by itself, without
+     * the lock: what it sees is committed, and what it does not see is looked for
+     * in full. */
     if
     :: atomic { rec[k] != 0 -> found = rec[k] }; leave(found); goto replayed
     :: true
@@ -473,7 +474,7 @@ looked:
         fi
     };
     if
-    :: atomic { wake[r] -> wake[r] = false; goto look }
+    :: atomic { wake[r] -> wake[r] = false; goto glance }
 #if POLLS
     :: atomic { polls > 0 -> polls--; goto look }
 #endif
