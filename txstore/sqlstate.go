@@ -25,6 +25,9 @@ func sqlClass(err error) string {
 // isConflict tells whether err ended a transaction for the sake of another one:
 // a serialization failure or a deadlock. The same work can succeed in a new one.
 func isConflict(err error) bool {
+	if err == nil { // asked after every call of a handler
+		return false
+	}
 	state := sqlState(err)
 	return state == "40001" || state == "40P01"
 }
