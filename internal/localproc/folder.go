@@ -89,8 +89,8 @@ func (f *Folder) openLog() (*os.File, error) {
 // logTail is how much of the log goes into an error.
 const logTail = 4000
 
-// Log returns the end of what the folder's server has said since its last start.
-func (f *Folder) Log() string {
+// log returns the end of what the folder's server has said since its last start.
+func (f *Folder) log() string {
 	text, err := os.ReadFile(filepath.Join(f.path, "log"))
 	if err != nil {
 		return err.Error()

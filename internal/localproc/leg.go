@@ -35,3 +35,31 @@ func First[S any](ctx context.Context, wanted string, legs []Leg[S]) (none S, er
 	}
 	return none, fmt.Errorf("%s. Tried:\n%s", wanted, strings.Join(reasons, "\n"))
 }
+
+// OwnLegs are the two ways to a server of our own: from the binaries that find
+// finds on this machine, and on Debian as root from packages that are installed
+// for it. Nothing is installed where binaries are: then it is not their absence
+// that is wrong.
+func OwnLegs[S any](find func() (string, error), start func(ctx context.Context, found string) (S, error), packages ...string) []Leg[S] {
+	local := func(ctx context.Context) (none S, err error) {
+		found, err := find()
+		if err != nil {
+			return none, err
+		}
+		return start(ctx, found)
+	}
+	install := func(ctx context.Context) (none S, err error) {
+		missing := func() bool {
+			_, err := find()
+			return err != nil
+		}
+		if !missing() {
+			return none, errors.New("not tried, binaries are installed")
+		}
+		if err := Install(ctx, missing, packages...); err != nil {
+			return none, err
+		}
+		return local(ctx)
+	}
+	return []Leg[S]{{Name: "local binaries", Start: local}, {Name: "Debian package", Start: install}}
+}

@@ -26,14 +26,14 @@ func folder(t *testing.T, prefix string) *Folder {
 	return f
 }
 
-func start(t *testing.T, script string) (*Process, *Folder) {
+func start(t *testing.T, script string) (*process, *Folder) {
 	t.Helper()
 	f := folder(t, "pgidem-localproc-")
-	p, err := StartProcess(exec.Command("/bin/sh", "-c", script), f, syscall.SIGKILL)
+	p, err := startProcess(exec.Command("/bin/sh", "-c", script), f, syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Kill)
+	t.Cleanup(p.kill)
 	return p, f
 }
 
@@ -43,7 +43,7 @@ func TestReadyIsWhatTheServerSays(t *testing.T) {
 	t.Parallel()
 	p, _ := start(t, "exec sleep 60")
 	asked := 0
-	err := p.AwaitReady(t.Context(), time.Minute, func(context.Context) error {
+	err := p.awaitReady(t.Context(), time.Minute, func(context.Context) error {
 		if asked++; asked < 3 {
 			return errNotYet
 		}
@@ -58,14 +58,14 @@ func TestWaitForAServerEnds(t *testing.T) {
 	t.Parallel()
 	never := func(context.Context) error { return errNotYet }
 	p, f := start(t, "echo its last word; exit 1")
-	if err := p.AwaitReady(t.Context(), time.Minute, never); err == nil || errors.Is(err, context.DeadlineExceeded) {
+	if err := p.awaitReady(t.Context(), time.Minute, never); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("of one that has exited: %v", err)
 	}
-	if f.Log() != "its last word\n" {
-		t.Errorf("its log is %q", f.Log())
+	if f.log() != "its last word\n" {
+		t.Errorf("its log is %q", f.log())
 	}
 	p, _ = start(t, "exec sleep 60")
-	err := p.AwaitReady(t.Context(), 20*time.Millisecond, never)
+	err := p.awaitReady(t.Context(), 20*time.Millisecond, never)
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, errNotYet) {
 		t.Errorf("of one that is never ready: %v", err)
 	}
@@ -75,32 +75,32 @@ func TestProcessEndsWithItsSignal(t *testing.T) {
 	t.Parallel()
 	p, f := start(t, `trap 'echo heard; exit 0' TERM; echo up; while :; do sleep 0.01; done`)
 	up := func(context.Context) error {
-		if !strings.Contains(f.Log(), "up") {
+		if !strings.Contains(f.log(), "up") {
 			return errNotYet
 		}
 		return nil
 	}
-	if err := p.AwaitReady(t.Context(), time.Minute, up); err != nil {
+	if err := p.awaitReady(t.Context(), time.Minute, up); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.End(syscall.SIGTERM); err != nil {
+	if err := p.end(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(p.PID(), 0); !errors.Is(err, syscall.ESRCH) {
+	if err := syscall.Kill(p.pid(), 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("it is still there: %v", err)
 	}
-	if !strings.Contains(f.Log(), "heard") {
-		t.Errorf("it was not told: %q", f.Log())
+	if !strings.Contains(f.log(), "heard") {
+		t.Errorf("it was not told: %q", f.log())
 	}
-	p.Kill() // of one that has gone, at once
+	p.kill() // of one that has gone, at once
 }
 
 // A root's server must not be root's.
 func TestServerIsNobodySpecial(t *testing.T) {
 	t.Parallel()
 	p, f := start(t, "id -u; touch mine")
-	<-p.Exited()
-	if uid := strings.TrimSpace(f.Log()); uid == "0" || uid == "" {
+	<-p.exited
+	if uid := strings.TrimSpace(f.log()); uid == "0" || uid == "" {
 		t.Errorf("it ran as user %q", uid)
 	}
 	if _, err := os.Stat(filepath.Join(f.Path(), "mine")); err != nil {
@@ -136,14 +136,14 @@ func TestAnotherPortIsTriedOnlyIfThatHelps(t *testing.T) {
 		answers []error
 		want    error
 	}{
-		"taken at first": {[]error{ErrPortTaken, ErrPortTaken, nil}, nil},
+		"taken at first": {[]error{errPortTaken, errPortTaken, nil}, nil},
 		"another reason": {[]error{other}, other},
-		"always taken":   {slices.Repeat([]error{ErrPortTaken}, startTries), ErrPortTaken},
+		"always taken":   {slices.Repeat([]error{errPortTaken}, startTries), errPortTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tried := 0
-			err := OnFreePort(func(port int) error {
+			err := onFreePort(func(port int) error {
 				l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 				if err != nil {
 					return err

@@ -5,13 +5,15 @@ import (
 	"net"
 )
 
-// ErrPortTaken: between FreePort and the server's start somebody else took the
+// errPortTaken: between freePort and the server's start somebody else took the
 // port. Trying another one helps.
-var ErrPortTaken = errors.New("port is taken")
+var errPortTaken = errors.New("port is taken")
 
-// FreePort returns a port of the loopback address that was free a moment ago.
-func FreePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+const maxPort = 1<<16 - 1
+
+// freePort returns a port of the loopback address that was free a moment ago.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", Loopback(0))
 	if err != nil {
 		return 0, err
 	}
@@ -22,15 +24,15 @@ func FreePort() (int, error) {
 // startTries bounds how often another port is taken.
 const startTries = 5
 
-// OnFreePort calls start with a free port, and again with another one while it
-// says ErrPortTaken.
-func OnFreePort(start func(port int) error) (err error) {
+// onFreePort calls start with a free port, and again with another one while it
+// says errPortTaken.
+func onFreePort(start func(port int) error) (err error) {
 	for range startTries {
-		port, portErr := FreePort()
+		port, portErr := freePort()
 		if portErr != nil {
 			return portErr
 		}
-		if err = start(port); !errors.Is(err, ErrPortTaken) {
+		if err = start(port); !errors.Is(err, errPortTaken) {
 			return err
 		}
 	}

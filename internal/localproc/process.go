@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Process is a running server. Its methods are safe for concurrent use.
-type Process struct {
+// process is a running server. Its methods are safe for concurrent use.
+type process struct {
 	cmd    *exec.Cmd
 	exited <-chan struct{} // closed once the process has been reaped
 }
@@ -18,10 +18,10 @@ type Process struct {
 // endTimeout bounds an immediate shutdown, which takes milliseconds.
 const endTimeout = 20 * time.Second
 
-// StartProcess starts cmd in the folder, as its user and with its output in the
+// startProcess starts cmd in the folder, as its user and with its output in the
 // log. When this process ends, however it ends, the child gets last, where the
 // operating system can do that.
-func StartProcess(cmd *exec.Cmd, f *Folder, last syscall.Signal) (*Process, error) {
+func startProcess(cmd *exec.Cmd, f *Folder, last syscall.Signal) (*process, error) {
 	log, err := f.openLog()
 	if err != nil {
 		return nil, err
@@ -48,37 +48,32 @@ func StartProcess(cmd *exec.Cmd, f *Folder, last syscall.Signal) (*Process, erro
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	return &Process{cmd: cmd, exited: exited}, nil
+	return &process{cmd: cmd, exited: exited}, nil
 }
 
-// PID returns the process id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal to the process.
-func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+func (p *process) signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
 
-// Exited returns a channel that is closed when the process has ended.
-func (p *Process) Exited() <-chan struct{} { return p.exited }
-
-// Kill ends the process at once and waits for it to go.
-func (p *Process) Kill() {
+// kill ends the process at once and waits for it to go.
+func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may be gone already
 	<-p.exited
 }
 
-// End sends the signal and waits for the process to go; one that does not is
+// end sends the signal and waits for the process to go; one that does not is
 // killed.
-func (p *Process) End(signal os.Signal) error {
-	if err := p.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+func (p *process) end(signal os.Signal) error {
+	if err := p.signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		// Windows knows no signals.
-		p.Kill()
+		p.kill()
 		return nil
 	}
 	select {
 	case <-p.exited:
 		return nil
 	case <-time.After(endTimeout):
-		p.Kill()
+		p.kill()
 		return errors.New("the server did not heed its signal and was killed")
 	}
 }

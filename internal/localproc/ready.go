@@ -10,8 +10,8 @@ import (
 // readyPoll is how often a starting server is asked; a start takes some 50 ms.
 const readyPoll = 5 * time.Millisecond
 
-// AwaitReady is [Await] for a server that has just been started, for limit.
-func (p *Process) AwaitReady(ctx context.Context, limit time.Duration, ask func(context.Context) error) error {
+// awaitReady is [Await] for a server that has just been started, for limit.
+func (p *process) awaitReady(ctx context.Context, limit time.Duration, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return Await(ctx, p.exited, ask)

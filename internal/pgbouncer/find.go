@@ -14,21 +14,10 @@ import (
 // than this Debian's.
 const ProgramVariable = "PGIDEM_PGBOUNCER"
 
-// errNoProgram: it is not installed.
-var errNoProgram = errors.New("no pgbouncer in " + ProgramVariable + ", PATH or /usr/sbin")
-
 // findOrInstall returns the program's path.
 func findOrInstall(ctx context.Context) (string, error) {
-	return localproc.First(ctx, "no PgBouncer: install it, or name it in "+ProgramVariable, []localproc.Leg[string]{
-		{Name: "local program", Start: func(context.Context) (string, error) { return find() }},
-		{Name: "Debian package", Start: func(ctx context.Context) (string, error) {
-			missing := func() bool { _, err := find(); return err != nil }
-			if err := localproc.Install(ctx, missing, "pgbouncer"); err != nil {
-				return "", err
-			}
-			return find()
-		}},
-	})
+	found := func(_ context.Context, program string) (string, error) { return program, nil }
+	return localproc.First(ctx, "no PgBouncer: install it, or name it in "+ProgramVariable, localproc.OwnLegs(find, found, "pgbouncer"))
 }
 
 func find() (string, error) {
@@ -44,5 +33,5 @@ func find() (string, error) {
 			return program, nil
 		}
 	}
-	return "", errNoProgram
+	return "", errors.New("no pgbouncer in " + ProgramVariable + ", PATH or /usr/sbin")
 }

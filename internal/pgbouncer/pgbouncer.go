@@ -7,7 +7,8 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"time"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // Options say how clients are pooled.
@@ -27,9 +28,8 @@ const defaultPoolSize = 20
 // concurrent use, but for Stop.
 type Server struct {
 	upstream *url.URL
-	version  Version
 	prepared bool
-	local    *local
+	local    *localproc.Server
 }
 
 // Start starts a PgBouncer from the program on this machine, or on Debian as
@@ -60,12 +60,11 @@ func start(ctx context.Context, upstream string, options Options) (*Server, erro
 	if options.Prepared && !version.Prepares() {
 		return nil, fmt.Errorf("%s is version %s, which cannot follow prepared statements: name a newer one in %s (newer.sh gets one)", program, version, ProgramVariable)
 	}
-	s := &Server{upstream: u, version: version, prepared: options.Prepared}
-	s.local, err = startLocal(ctx, program, settings(u, version, options))
+	local, err := startLocal(ctx, program, settings(u, version, options))
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return &Server{upstream: u, prepared: options.Prepared, local: local}, nil
 }
 
 // URL leads through the pooler to the database that the upstream URL named, in
@@ -76,7 +75,7 @@ func (s *Server) URL() string { return s.Route(s.upstream) }
 // Route returns URL for another role or database on the same server.
 func (s *Server) Route(direct *url.URL) string {
 	u := *direct
-	u.Host = s.local.address()
+	u.Host = localproc.Loopback(s.local.Port())
 	query := u.Query()
 	query.Set("sslmode", "disable")
 	if !s.prepared {
@@ -86,19 +85,10 @@ func (s *Server) Route(direct *url.URL) string {
 	return u.String()
 }
 
-// Version is the program's.
-func (s *Server) Version() Version { return s.version }
-
-// Prepared tells whether clients may use prepared statements.
-func (s *Server) Prepared() bool { return s.prepared }
-
 // Stop ends the pooler and removes its files.
 func (s *Server) Stop() error {
-	if err := s.local.close(); err != nil {
+	if err := s.local.Close(); err != nil {
 		return fmt.Errorf("pgbouncer: stop: %w", err)
 	}
 	return nil
 }
-
-// startTimeout bounds every start, which takes some 20 ms on an idle machine.
-const startTimeout = time.Minute

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // Version is PgBouncer's version number.
@@ -16,7 +18,7 @@ func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor)
 func (v Version) Prepares() bool { return v.Major > 1 || v.Minor >= 21 }
 
 func versionOf(ctx context.Context, program string) (v Version, err error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, localproc.StartTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, "--version").CombinedOutput()
 	if err != nil {

@@ -12,9 +12,6 @@ import (
 	"github.com/pgidem/pgidem/internal/localproc"
 )
 
-// errNoBinaries: no server is installed.
-var errNoBinaries = errors.New("no initdb and postgres in " + BinVariable + ", PATH or /usr/lib/postgresql/*/bin")
-
 // findBinaries returns the folder of initdb and postgres.
 func findBinaries() (string, error) {
 	if dir := os.Getenv(BinVariable); dir != "" {
@@ -28,7 +25,7 @@ func findBinaries() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errNoBinaries
+	return "", errors.New("no initdb and postgres in " + BinVariable + ", PATH or /usr/lib/postgresql/*/bin")
 }
 
 func hasServer(dir string) bool {

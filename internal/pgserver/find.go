@@ -38,10 +38,9 @@ func StartOrInstall(ctx context.Context, options Options) (*Server, error) {
 }
 
 func ownLegs(options Options) []Leg {
-	return []Leg{
-		{Name: "local binaries", Start: func(ctx context.Context) (*Server, error) { return Start(ctx, options) }},
-		{Name: "Debian package", Start: func(ctx context.Context) (*Server, error) { return installAndStart(ctx, options) }},
-	}
+	return localproc.OwnLegs(findBinaries, func(ctx context.Context, bin string) (*Server, error) {
+		return start(ctx, bin, options)
+	}, "postgresql")
 }
 
 func first(ctx context.Context, legs []Leg) (*Server, error) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 )
 
 // Options say what kind of server is wanted. They concern servers that this
@@ -53,14 +52,16 @@ func Foreign(url, origin string, stop func() error) *Server {
 	return &Server{url: url, origin: origin, stop: stop}
 }
 
-// Start starts a server from the binaries on this machine. It refuses at once
-// when there are none.
-func Start(ctx context.Context, options Options) (*Server, error) {
-	l, err := startLocal(ctx, options)
+func start(ctx context.Context, bin string, options Options) (*Server, error) {
+	l, err := startLocal(ctx, bin, options, initialize)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{url: l.url(), origin: "local server from " + l.bin, local: l, stop: l.close}, nil
+	return ours(l, "local server"), nil
+}
+
+func ours(l *local, origin string) *Server {
+	return &Server{url: l.url(), origin: origin + " from " + l.bin, local: l, stop: l.Close}
 }
 
 // URL leads to the server's database postgres, or to the one that a foreign
@@ -75,7 +76,7 @@ func (s *Server) PID() int {
 	if s.local == nil {
 		return 0
 	}
-	return s.local.pid()
+	return s.local.PID()
 }
 
 // Signal sends a signal to the server's process.
@@ -83,7 +84,7 @@ func (s *Server) Signal(signal os.Signal) error {
 	if s.local == nil {
 		return errNotOurs
 	}
-	return s.local.signal(signal)
+	return s.local.Signal(signal)
 }
 
 // Halt ends the server like a crash: it cuts every connection and flushes
@@ -92,7 +93,7 @@ func (s *Server) Halt() error {
 	if s.local == nil {
 		return errNotOurs
 	}
-	return s.local.halt()
+	return s.local.Halt()
 }
 
 // Resume starts a halted server on the same port and data. It returns when the
@@ -101,7 +102,7 @@ func (s *Server) Resume(ctx context.Context) error {
 	if s.local == nil {
 		return errNotOurs
 	}
-	return s.local.resume(ctx)
+	return s.local.Resume(ctx)
 }
 
 // Restart is Halt and Resume.
@@ -124,7 +125,3 @@ func (s *Server) Stop() error {
 	}
 	return nil
 }
-
-// startTimeout bounds initdb and every start: both take well under a second on
-// an idle machine.
-const startTimeout = time.Minute

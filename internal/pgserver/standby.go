@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os/exec"
-	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // StandbyName is how a standby of StartStandby calls itself, for its primary's
@@ -24,48 +20,27 @@ func StartStandby(ctx context.Context, primary *Server, options Options) (*Serve
 	if primary.local == nil {
 		return nil, errNotOurs
 	}
-	l, err := startStandby(ctx, primary, options)
+	l, err := startLocal(ctx, primary.local.bin, options, copyOf(primary))
 	if err != nil {
 		return nil, fmt.Errorf("pgserver: standby: %w", err)
 	}
-	return &Server{url: l.url(), origin: "local standby from " + l.bin, local: l, stop: l.close}, nil
+	return ours(l, "local standby"), nil
 }
 
-func startStandby(ctx context.Context, primary *Server, options Options) (*local, error) {
-	folder, err := localproc.NewFolder("pgidem-postgres-", options.Durable)
-	if err != nil {
-		return nil, err
-	}
-	l := &local{bin: primary.local.bin, folder: folder, settings: options.AllSettings()}
-	if err := l.copyFrom(ctx, primary.local); err != nil {
-		return nil, errors.Join(err, l.close())
-	}
-	if err := l.startOnFreePort(ctx); err != nil {
-		return nil, errors.Join(err, l.close())
-	}
-	return l, nil
-}
-
-// copyFrom makes the data folder as a running primary's copy that is set up to
+// copyOf makes the data folder as a running primary's copy that is set up to
 // follow it.
-func (l *local) copyFrom(ctx context.Context, primary *local) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	source, err := url.Parse(primary.url())
-	if err != nil {
-		return err
+func copyOf(primary *Server) func(context.Context, *local) error {
+	return func(ctx context.Context, l *local) error {
+		source, err := url.Parse(primary.url)
+		if err != nil {
+			return err
+		}
+		query := source.Query()
+		query.Set("application_name", StandbyName)
+		source.RawQuery = query.Encode()
+		return l.run(ctx, "pg_basebackup", "--pgdata="+l.data(), "--dbname="+source.String(),
+			"--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync")
 	}
-	query := source.Query()
-	query.Set("application_name", StandbyName)
-	source.RawQuery = query.Encode()
-	cmd := exec.CommandContext(ctx, filepath.Join(l.bin, "pg_basebackup"), "--pgdata="+l.data(), "--dbname="+source.String(),
-		"--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync")
-	cmd.Dir = l.folder.Path()
-	cmd.SysProcAttr = l.folder.Attributes()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
-	}
-	return nil
 }
 
 // Promote makes a primary of a standby, and returns when it takes writes.

@@ -58,7 +58,7 @@ func StartCluster(ctx context.Context) (*Cluster, error) {
 }
 
 func (c *Cluster) create(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, localproc.StartTimeout)
 	defer cancel()
 	bin, err := findBinaries()
 	if err != nil {

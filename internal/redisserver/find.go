@@ -41,15 +41,9 @@ func StartOrInstall(ctx context.Context, options Options) (*Server, error) {
 }
 
 func ownLegs(options Options) []Leg {
-	return []Leg{
-		{Name: "local binaries", Start: func(ctx context.Context) (*Server, error) { return Start(ctx, options) }},
-		{Name: "Debian package", Start: func(ctx context.Context) (*Server, error) {
-			if err := installPackage(ctx); err != nil {
-				return nil, err
-			}
-			return Start(ctx, options)
-		}},
-	}
+	return localproc.OwnLegs(findBinaries, func(ctx context.Context, bin string) (*Server, error) {
+		return start(ctx, bin, options)
+	}, "redis-server")
 }
 
 func first(ctx context.Context, legs []Leg) (*Server, error) {
@@ -71,9 +65,6 @@ func fromEnvironment(ctx context.Context) (*Server, error) {
 	return &Server{addr: addr, origin: "server of " + AddrVariable}, nil
 }
 
-// errNoBinaries: no server is installed.
-var errNoBinaries = errors.New("no redis-server in " + BinVariable + " or PATH")
-
 // findBinaries returns the folder of redis-server.
 func findBinaries() (string, error) {
 	if dir := os.Getenv(BinVariable); dir != "" {
@@ -84,20 +75,7 @@ func findBinaries() (string, error) {
 	}
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		return "", errNoBinaries
+		return "", errors.New("no redis-server in " + BinVariable + " or PATH")
 	}
 	return filepath.Dir(path), nil
-}
-
-// installPackage installs Debian's redis-server. It does nothing where binaries
-// are: then it is not their absence that is wrong.
-func installPackage(ctx context.Context) error {
-	missing := func() bool {
-		_, err := findBinaries()
-		return errors.Is(err, errNoBinaries)
-	}
-	if !missing() {
-		return errors.New("not tried, binaries are installed")
-	}
-	return localproc.Install(ctx, missing, "redis-server")
 }

@@ -8,7 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+
+	"github.com/pgidem/pgidem/internal/localproc"
 )
 
 // Options say what kind of server is wanted. They concern servers that this
@@ -27,21 +28,11 @@ type Options struct {
 type Server struct {
 	addr   string
 	origin string
-	local  *local // nil: not a process of ours
+	local  *localproc.Server // nil: not a process of ours
 }
 
 // errNotOurs: a method needs the server's process, which belongs to someone else.
 var errNotOurs = errors.New("redisserver: this server was not started by this process")
-
-// Start starts a server from the binaries on this machine. It refuses at once
-// when there are none.
-func Start(ctx context.Context, options Options) (*Server, error) {
-	l, err := startLocal(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	return &Server{addr: address(l.port), origin: "local server from " + l.bin, local: l}, nil
-}
 
 // Addr is the server's address, host:port.
 func (s *Server) Addr() string { return s.addr }
@@ -55,7 +46,7 @@ func (s *Server) Halt() error {
 	if s.local == nil {
 		return errNotOurs
 	}
-	return s.local.halt()
+	return s.local.Halt()
 }
 
 // Resume starts a halted server on the same port and data. It returns when the
@@ -64,7 +55,7 @@ func (s *Server) Resume(ctx context.Context) error {
 	if s.local == nil {
 		return errNotOurs
 	}
-	return s.local.resume(ctx)
+	return s.local.Resume(ctx)
 }
 
 // Stop ends the server and removes its data. It may be called twice.
@@ -72,11 +63,8 @@ func (s *Server) Stop() error {
 	if s.local == nil {
 		return nil
 	}
-	if err := s.local.close(); err != nil {
+	if err := s.local.Close(); err != nil {
 		return fmt.Errorf("redisserver: stop: %w", err)
 	}
 	return nil
 }
-
-// startTimeout bounds every start, which takes some 20 ms on an idle machine.
-const startTimeout = time.Minute

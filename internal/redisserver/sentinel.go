@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 
 	"github.com/pgidem/pgidem/internal/localproc"
 )
@@ -23,42 +21,27 @@ func StartSentinel(ctx context.Context, master *Server) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := localproc.NewFolder("pgidem-redis-", false)
+	folder, err := localproc.NewFolder(folderPrefix, false)
 	if err != nil {
 		return nil, err
 	}
-	l := &local{bin: bin, folder: folder, line: sentinelLine(folder)}
-	if err := writeSentinelFile(folder, master.Addr()); err != nil {
-		return nil, errors.Join(err, l.close())
+	file := filepath.Join(folder.Path(), "sentinel.conf")
+	if err := writeSentinelFile(file, master.Addr()); err != nil {
+		return nil, errors.Join(err, folder.Remove())
 	}
-	if err := localproc.OnFreePort(func(port int) error { return l.startOn(ctx, port) }); err != nil {
-		return nil, errors.Join(err, l.close())
-	}
-	return &Server{addr: address(l.port), origin: "local Sentinel from " + bin, local: l}, nil
-}
-
-func sentinelFile(folder *localproc.Folder) string {
-	return filepath.Join(folder.Path(), "sentinel.conf")
+	return startIn(ctx, folder, bin, "local Sentinel", file, "--sentinel")
 }
 
 // writeSentinelFile writes what a Sentinel reads at its start. It writes there
 // itself what it finds out, as another user.
-func writeSentinelFile(folder *localproc.Folder, master string) error {
+func writeSentinelFile(name, master string) error {
 	host, port, err := net.SplitHostPort(master)
 	if err != nil {
 		return err
 	}
-	name := sentinelFile(folder)
 	text := fmt.Sprintf("bind 127.0.0.1\nprotected-mode no\nsentinel monitor %s %s %s 1\n", MasterName, host, port)
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		return err
 	}
 	return os.Chmod(name, 0o666) //nolint:gosec // the folder is closed to everybody but the two
-}
-
-// sentinelLine returns the command line for a port.
-func sentinelLine(folder *localproc.Folder) func(bin string, port int) *exec.Cmd {
-	return func(bin string, port int) *exec.Cmd {
-		return exec.Command(filepath.Join(bin, "redis-server"), sentinelFile(folder), "--sentinel", "--port", strconv.Itoa(port))
-	}
 }
