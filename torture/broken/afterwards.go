@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
@@ -14,17 +13,14 @@ import (
 // afterwards commits the handler's writes first and its record afterwards, in a
 // transaction of its own. Duplicates are locked out meanwhile; it is right as
 // long as nothing dies in between.
-type afterwards struct {
-	pool  *pgxpool.Pool
-	level pgx.TxIsoLevel
-}
+type afterwards struct{ *transactions }
 
 func newAfterwards(g Ground) Store {
-	a := &afterwards{pool: g.Pool, level: g.IsoLevel}
-	return Store{Store: a, InTx: inTx(a)}
+	a := afterwards{transactionsOn(g)}
+	return Store{Store: a, InTx: a.inTx}
 }
 
-func (a *afterwards) Reserve(ctx context.Context, key, _ string, _ time.Duration) (*idem.Cached, bool, error) {
+func (a afterwards) Reserve(ctx context.Context, key, _ string, _ time.Duration) (*idem.Cached, bool, error) {
 	conn, err := a.pool.Acquire(ctx)
 	if err != nil {
 		return nil, false, err
@@ -40,14 +36,14 @@ func (a *afterwards) Reserve(ctx context.Context, key, _ string, _ time.Duration
 	if found != nil || err != nil {
 		return found, false, errors.Join(err, unlock(ctx, conn, key))
 	}
-	if err := begin(ctx, a, conn, a.level); err != nil {
+	if err := a.begin(ctx, conn); err != nil {
 		return nil, false, err
 	}
 	return nil, true, nil
 }
 
-func (a *afterwards) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
-	s, err := sessionOf(ctx, a)
+func (a afterwards) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
+	s, err := a.session(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,8 +58,8 @@ func (a *afterwards) Commit(ctx context.Context, key, requestHash string, respon
 	return unknown(errors.Join(err, unlock(ctx, s.conn, key)))
 }
 
-func (a *afterwards) Release(ctx context.Context, key string) error {
-	s, err := sessionOf(ctx, a)
+func (a afterwards) Release(ctx context.Context, key string) error {
+	s, err := a.session(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,44 +11,63 @@ import (
 	"github.com/pgidem/pgidem/idem"
 )
 
+// transactions are those of one store that has its own.
+type transactions struct {
+	pool  *pgxpool.Pool
+	level pgx.TxIsoLevel
+}
+
+func transactionsOn(g Ground) *transactions { return &transactions{pool: g.Pool, level: g.IsoLevel} }
+
 // session is an attempt's transaction, and the connection that it is on.
 type session struct {
-	owner any // the store
+	owner *transactions
 	conn  *pgxpool.Conn
 	tx    pgx.Tx
 }
 
+// reserve answers Reserve with a transaction for the handler.
+func (t *transactions) reserve(ctx context.Context) (*idem.Cached, bool, error) {
+	conn, err := t.pool.Acquire(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := t.begin(ctx, conn); err != nil {
+		return nil, false, err
+	}
+	return nil, true, nil
+}
+
 // begin begins a transaction on conn and binds it to the attempt of ctx.
-func begin(ctx context.Context, owner any, conn *pgxpool.Conn, level pgx.TxIsoLevel) error {
+func (t *transactions) begin(ctx context.Context, conn *pgxpool.Conn) error {
 	// The attempt ends the transaction, not the time that Reserve may take.
-	tx, err := conn.BeginTx(context.WithoutCancel(ctx), pgx.TxOptions{IsoLevel: level})
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), pgx.TxOptions{IsoLevel: t.level})
 	if err != nil {
 		conn.Release()
 		return err
 	}
 	attempt, _ := idem.AttemptFromContext(ctx)
 	attempt.MarkTransactional()
-	attempt.Bind(&session{owner: owner, conn: conn, tx: tx})
+	attempt.Bind(&session{owner: t, conn: conn, tx: tx})
 	return nil
 }
 
-// sessionOf returns the session that owner has begun for the attempt of ctx.
-func sessionOf(ctx context.Context, owner any) (*session, error) {
-	s, ok := idem.Bound(ctx, func(s *session) bool { return s.owner == owner })
+// session returns the one that was begun for the attempt of ctx.
+func (t *transactions) session(ctx context.Context) (*session, error) {
+	s, ok := idem.Bound(ctx, func(s *session) bool { return s.owner == t })
 	if !ok {
 		return nil, idem.ErrNotReserved
 	}
 	return s, nil
 }
 
-func inTx(owner any) func(context.Context, func(pgx.Tx) error) error {
-	return func(ctx context.Context, fn func(pgx.Tx) error) error {
-		s, err := sessionOf(ctx, owner)
-		if err != nil {
-			return err
-		}
-		return fn(s.tx)
+// inTx is the InTx of a Store.
+func (t *transactions) inTx(ctx context.Context, fn func(pgx.Tx) error) error {
+	s, err := t.session(ctx)
+	if err != nil {
+		return err
 	}
+	return fn(s.tx)
 }
 
 // commit ends the attempt with its record, which write writes: in the

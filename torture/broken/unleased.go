@@ -5,22 +5,16 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/pgidem/pgidem/idem"
 )
 
 // unleased reserves a key by a row that stands until its owner removes it. It
 // is right as long as every owner lives.
-type unleased struct {
-	pool  *pgxpool.Pool
-	level pgx.TxIsoLevel
-}
+type unleased struct{ *transactions }
 
 func newUnleased(g Ground) Store {
-	u := &unleased{pool: g.Pool, level: g.IsoLevel}
-	return Store{Store: u, InTx: inTx(u)}
+	u := unleased{transactionsOn(g)}
+	return Store{Store: u, InTx: u.inTx}
 }
 
 const (
@@ -28,7 +22,7 @@ const (
 	unleasedPoll      = 50 * time.Millisecond
 )
 
-func (u *unleased) Reserve(ctx context.Context, key, _ string, _ time.Duration) (*idem.Cached, bool, error) {
+func (u unleased) Reserve(ctx context.Context, key, _ string, _ time.Duration) (*idem.Cached, bool, error) {
 	tick := time.NewTicker(unleasedPoll)
 	defer tick.Stop()
 	for {
@@ -48,7 +42,7 @@ func (u *unleased) Reserve(ctx context.Context, key, _ string, _ time.Duration) 
 }
 
 // try returns neither a record nor a reservation while another has the key.
-func (u *unleased) try(ctx context.Context, key string) (*idem.Cached, bool, error) {
+func (u unleased) try(ctx context.Context, key string) (*idem.Cached, bool, error) {
 	reserved, err := u.pool.Exec(ctx, `INSERT INTO broken_reservations VALUES ($1) ON CONFLICT DO NOTHING`, key)
 	if err != nil {
 		return nil, false, err
@@ -61,18 +55,11 @@ func (u *unleased) try(ctx context.Context, key string) (*idem.Cached, bool, err
 		_, failed := u.pool.Exec(ctx, removeReservation, key)
 		return found, false, errors.Join(err, failed)
 	}
-	conn, err := u.pool.Acquire(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	if err := begin(ctx, u, conn, u.level); err != nil {
-		return nil, false, err
-	}
-	return nil, true, nil
+	return u.reserve(ctx)
 }
 
-func (u *unleased) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
-	s, err := sessionOf(ctx, u)
+func (u unleased) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
+	s, err := u.session(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,8 +72,8 @@ func (u *unleased) Commit(ctx context.Context, key, requestHash string, response
 	})
 }
 
-func (u *unleased) Release(ctx context.Context, key string) error {
-	s, err := sessionOf(ctx, u)
+func (u unleased) Release(ctx context.Context, key string) error {
+	s, err := u.session(ctx)
 	if err != nil {
 		return err
 	}
