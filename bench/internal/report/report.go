@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/pgidem/pgidem/bench/internal/contend"
@@ -63,27 +64,22 @@ func (r *Report) Find(p Place, contender string) (Cell, bool) {
 }
 
 // Places returns the situations in the order in which they were measured.
-func (r *Report) Places() (places []Place) {
-	seen := make(map[Place]bool)
-	for _, c := range r.Cells {
-		if !seen[c.Place] {
-			seen[c.Place] = true
-			places = append(places, c.Place)
-		}
-	}
-	return places
+func (r *Report) Places() []Place {
+	return distinct(r.Cells, func(c Cell) Place { return c.Place })
 }
 
 // Contenders returns the names in the order in which they were measured.
-func (r *Report) Contenders() (names []string) {
-	seen := make(map[string]bool)
-	for _, c := range r.Cells {
-		if !seen[c.Contender] {
-			seen[c.Contender] = true
-			names = append(names, c.Contender)
+func (r *Report) Contenders() []string {
+	return distinct(r.Cells, func(c Cell) string { return c.Contender })
+}
+
+func distinct[T comparable](cells []Cell, of func(Cell) T) (found []T) {
+	for _, c := range cells {
+		if v := of(c); !slices.Contains(found, v) {
+			found = append(found, v)
 		}
 	}
-	return names
+	return found
 }
 
 // Write writes the report to a file, as JSON.
