@@ -48,9 +48,8 @@ const (
 	// maxMessage bounds what a length that was misread would allocate.
 	maxMessage = 64 << 20
 
-	codeCancel = 80877102
-	codeTLS    = 80877103
-	codeGSS    = 80877104
+	codeTLS = 80877103
+	codeGSS = 80877104
 )
 
 var errFraming = errors.New("wiretap: not a message of the protocol")
