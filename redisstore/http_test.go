@@ -17,9 +17,8 @@ import (
 )
 
 // serve protects handler with the world's store.
-func (w *world) serve(config idem.Config, handler http.HandlerFunc) *httptest.Server {
-	config.Store = w.store
-	server := httptest.NewServer(idem.RESTMiddleware(config)(handler))
+func (w *world) serve(handler http.HandlerFunc) *httptest.Server {
+	server := httptest.NewServer(idem.RESTMiddleware(idem.Config{Store: w.store})(handler))
 	w.Cleanup(server.Close)
 	return server
 }
@@ -77,7 +76,7 @@ func TestHandlerSlowerThanItsLeaseRunsOnce(t *testing.T) {
 		rw.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(rw, "paid")
 	}
-	here, elsewhere := w.serve(idem.Config{}, handler), there.serve(idem.Config{}, handler)
+	here, elsewhere := w.serve(handler), there.serve(handler)
 	first := posted(t, here.URL)
 	await(t, "the handler's start", started)
 	second, third := posted(t, elsewhere.URL), posted(t, here.URL)
@@ -103,7 +102,7 @@ func TestHandlerIsCancelledWhenItsLeaseIsGone(t *testing.T) {
 	})
 	cause := make(chan error, 1)
 	started := make(chan struct{})
-	server := w.serve(idem.Config{}, func(_ http.ResponseWriter, r *http.Request) {
+	server := w.serve(func(_ http.ResponseWriter, r *http.Request) {
 		close(started)
 		<-r.Context().Done()
 		cause <- context.Cause(r.Context())
@@ -138,7 +137,7 @@ func TestWhatAClientIsTold(t *testing.T) {
 	server := ownServer(t, redisserver.Options{})
 	w := newWorld(t, given{Addr: server.Addr()})
 	var runs atomic.Int32
-	site := w.serve(idem.Config{}, func(rw http.ResponseWriter, _ *http.Request) {
+	site := w.serve(func(rw http.ResponseWriter, _ *http.Request) {
 		runs.Add(1)
 		rw.WriteHeader(http.StatusCreated)
 	})

@@ -93,7 +93,7 @@ func (w *documentedWorld) open(name string, config txstore.Config) *world {
 	return w.process(given{URL: w.as(name), Config: config})
 }
 
-// records counts in the schema of the document.
+// mustHold is the world's, on the table in the schema of the document.
 func (w *documentedWorld) mustHold(key string, payments, records int) {
 	w.Helper()
 	p, r := w.payments(key), w.count(`SELECT count(*) FROM pgidem.pgidem_records WHERE key = $1 AND status IS NOT NULL`, key)
