@@ -72,17 +72,6 @@ func (s *Store) boundLease(ctx context.Context, key string) (*leaseHold, bool) {
 	return idem.Bound(ctx, func(l *leaseHold) bool { return l.store == s && l.key == key })
 }
 
-// hold returns the caller's lease on key.
-func (d *leasedStore) hold(ctx context.Context, key string) (*leaseHold, bool) {
-	if _, ok := idem.AttemptFromContext(ctx); ok {
-		return d.s.boundLease(ctx, key)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l, ok := d.plain[key]
-	return l, ok
-}
-
 func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
 	if err := checkReserve(key, ttl); err != nil {
 		return nil, false, err
@@ -107,16 +96,6 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 	}
 	d.remember(l)
 	return nil, true, nil
-}
-
-func (d *leasedStore) remember(l *leaseHold) {
-	if l.attempt != nil {
-		l.attempt.Bind(l)
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.plain[l.key] = l
 }
 
 // reserve returns the record to replay, or nil when the key is the caller's.
@@ -237,27 +216,4 @@ func (l *leaseHold) end(cached *idem.Cached) {
 	l.store.leased.forget(l)
 	l.store.flights.end(l.flight, cached, nil)
 	l.over.Do(l.store.running.End)
-}
-
-// recall is how long a committed lease without an attempt stays known, for a
-// second Commit.
-const recall = time.Minute
-
-// forget drops a lease that was reserved without an attempt.
-func (d *leasedStore) forget(l *leaseHold) {
-	switch {
-	case l.attempt != nil:
-	case l.committed:
-		time.AfterFunc(min(l.ttl, recall), func() { d.drop(l) })
-	default:
-		d.drop(l)
-	}
-}
-
-func (d *leasedStore) drop(l *leaseHold) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.plain[l.key] == l {
-		delete(d.plain, l.key)
-	}
 }
