@@ -21,69 +21,69 @@ func (w *world) leasedAttempt(key string) *attempt {
 	return newAttempt(w.TB, w.Context(), w.store.Leased(), key, idem.AttemptConfig{MaxHandlerTime: patience})
 }
 
+// opener makes an attempt on a key, through one of the doors.
+type opener func(*world, string) *attempt
+
 // Behaviour 27. Whoever came first, through whichever door, here or elsewhere:
 // the other one waits, and gets the record or, after a release, the key.
 func TestDoorsExcludeEachOther(t *testing.T) {
 	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
 	t.Parallel()
-	doors := map[string]func(*world, string) *attempt{"Transactional": (*world).attempt, "Leased": (*world).leasedAttempt}
-	for first, open := range doors {
-		for second, follow := range doors {
-			for _, elsewhere := range []bool{false, true} {
-				if first == second {
-					continue
-				}
-				name := first + " first"
+	doors := map[string]struct{ first, second opener }{
+		"Transactional first": {(*world).attempt, (*world).leasedAttempt},
+		"Leased first":        {(*world).leasedAttempt, (*world).attempt},
+	}
+	for name, d := range doors {
+		for where, elsewhere := range map[string]bool{"": false, ", elsewhere": true} {
+			t.Run(name+where, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, given{})
+				p := w
 				if elsewhere {
-					name += ", elsewhere"
+					p = w.process(given{})
 				}
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					w := newWorld(t, given{})
-					p := w
-					if elsewhere {
-						p = w.process(given{})
-					}
-					for _, commits := range []bool{false, true} {
-						key := map[bool]string{false: "released", true: "committed"}[commits]
-						owner := open(w, key).mustBeFresh()
-						refused := follow(p, key)
-						refused.ctx, refused.core = idem.WithAttempt(t.Context(), idem.AttemptConfig{NoWait: true})
-						refused.mustFail(idem.ErrInFlight)
-						if second == "Transactional" {
-							ctx, tx := p.begin(pgx.TxOptions{})
-							p.within(ctx, key).mustFail(idem.ErrInFlight)
-							mustEnd(t, tx.Rollback)
-						}
-						refusedHere := txstore.Followers(p.store, key)
-						waiter := follow(p, key)
-						waiting := waiter.start()
-						if elsewhere {
-							p.mustRegister(key)
-						} else {
-							p.mustFollow(key, refusedHere+1)
-						}
-						if !commits {
-							owner.mustRelease()
-							if got := await(t, "the waiter", waiting); !got.fresh {
-								t.Fatalf("the waiter got %s, want it fresh", got.body())
-							}
-							waiter.mustCommit("second")
-							open(w, key).mustReplay("second")
-							continue
-						}
-						owner.mustCommit("first")
-						if got := await(t, "the waiter", waiting); got.body() != "first" {
-							t.Errorf("the waiter got %s", got.body())
-						}
-					}
-					if n := w.count(`SELECT count(*) FROM pgidem_records`); n != 2 {
-						t.Errorf("there are %d records, want 2", n)
-					}
-				})
-			}
+				owner := d.first(w, "released").mustBeFresh()
+				waiter, waiting := p.waitsBehind(w, "released", d.second)
+				owner.mustRelease()
+				if got := await(t, "the waiter", waiting); !got.fresh {
+					t.Fatalf("the waiter got %s, want it fresh", got.body())
+				}
+				waiter.mustCommit("second")
+				d.first(w, "released").mustReplay("second")
+
+				owner = d.first(w, "committed").mustBeFresh()
+				_, waiting = p.waitsBehind(w, "committed", d.second)
+				owner.mustCommit("first")
+				if got := await(t, "the waiter", waiting); got.body() != "first" {
+					t.Errorf("the waiter got %s", got.body())
+				}
+				if n := w.count(`SELECT count(*) FROM pgidem_records`); n != 2 {
+					t.Errorf("there are %d records, want 2", n)
+				}
+			})
 		}
 	}
+}
+
+// waitsBehind makes an attempt on a key that one in owner's process has: who does
+// not wait is refused, in a caller's transaction too, and the attempt waits.
+func (w *world) waitsBehind(owner *world, key string, open opener) (*attempt, <-chan reserved) {
+	w.Helper()
+	refused := open(w, key)
+	refused.ctx, refused.core = idem.WithAttempt(w.Context(), idem.AttemptConfig{NoWait: true})
+	refused.mustFail(idem.ErrInFlight)
+	ctx, tx := w.begin(pgx.TxOptions{})
+	w.within(ctx, key).mustFail(idem.ErrInFlight)
+	mustEnd(w.TB, tx.Rollback)
+	before := txstore.Followers(w.store, key)
+	waiter := open(w, key)
+	waiting := waiter.start()
+	if w == owner {
+		w.mustFollow(key, before+1)
+	} else {
+		w.mustRegister(key)
+	}
+	return waiter, waiting
 }
 
 // Behaviours 9, 35. Under a lease: renewed while the handler runs, one effect, its

@@ -36,73 +36,90 @@ func TestSealedStoreStaysTransactional(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
 	store := sealedDoor(t, transactional)(w.store)
-	t.Run("Request", func(t *testing.T) {
-		protected := idem.RESTMiddleware(idem.Config{Store: store})(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if attempt, _ := idem.AttemptFromContext(r.Context()); !attempt.Transactional() {
-				t.Error("the attempt is not transactional")
-			}
-			if err := payIn(r.Context(), w.store, "request"); err != nil {
-				t.Error(err)
-			}
-			rw.Header().Set("X-Card", secretBody)
-			rw.WriteHeader(http.StatusCreated)
-			_, _ = rw.Write([]byte(secretBody))
-		}))
-		for _, replayed := range []string{"", "true"} {
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-			r.Header.Set("Idempotency-Key", "request")
-			got := httptest.NewRecorder()
-			protected.ServeHTTP(got, r)
-			if got.Code != 201 || got.Body.String() != secretBody || got.Header().Get("X-Card") != secretBody ||
-				got.Header().Get("Idempotent-Replayed") != replayed {
-				t.Errorf("answer %d %q %v", got.Code, got.Body, got.Header())
-			}
-		}
-		w.mustHold("request", 1, 1)
-	})
-	t.Run("Do", func(t *testing.T) {
-		for range 2 {
-			got, err := idem.Do(t.Context(), idem.DoConfig{Store: store}, "do", 1, func(ctx context.Context) (string, error) {
-				return secretBody, payIn(ctx, w.store, "do")
-			})
-			if got != secretBody || err != nil {
-				t.Errorf("Do = %q, %v", got, err)
-			}
-		}
-		w.mustHold("do", 1, 1)
-	})
-	t.Run("PermanentError", func(t *testing.T) {
-		for range 2 {
-			_, err := idem.Do(t.Context(), idem.DoConfig{Store: store}, "permanent", 1, func(ctx context.Context) (string, error) {
-				return "", errors.Join(idem.Permanent(errors.New(secretBody)), payIn(ctx, w.store, "permanent"))
-			})
-			if err == nil || !strings.Contains(err.Error(), secretBody) {
-				t.Errorf("Do: %v, want the permanent error", err)
-			}
-		}
-		w.mustHold("permanent", 0, 1)
-	})
-	t.Run("WithTx", func(t *testing.T) {
-		for i, end := range []func(pgx.Tx, context.Context) error{pgx.Tx.Rollback, pgx.Tx.Commit} {
-			ctx, tx := w.begin(pgx.TxOptions{})
-			if _, fresh, err := store.Reserve(ctx, "withtx", "h", time.Hour); !fresh || err != nil {
-				t.Fatal(fresh, err)
-			}
-			if _, err := tx.Exec(ctx, insertPayment, "withtx"); err != nil {
-				t.Fatal(err)
-			}
-			if err := store.Commit(ctx, "withtx", "h", idem.Cached{Status: 200, Body: []byte(secretBody)}); err != nil {
-				t.Fatal(err)
-			}
-			if err := end(tx, t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			w.mustHold("withtx", i, i)
-		}
-		newAttempt(t, t.Context(), store, "withtx", idem.AttemptConfig{}).mustReplay(secretBody)
-	})
+	t.Run("Request", func(t *testing.T) { paysSealedRequest(t, w, store) })
+	t.Run("Do", func(t *testing.T) { paysSealedDo(t, w, store) })
+	t.Run("PermanentError", func(t *testing.T) { keepsSealedError(t, w, store) })
+	t.Run("WithTx", func(t *testing.T) { paysSealedInCallersTx(t, w, store) })
 	w.mustNotShow(secretBody)
 	w.mustNotShow("X-Card")
+}
+
+// paysSealedRequest sends a request and its retry.
+func paysSealedRequest(t *testing.T, w *world, store idem.Store) {
+	t.Helper()
+	protected := idem.RESTMiddleware(idem.Config{Store: store})(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if attempt, _ := idem.AttemptFromContext(r.Context()); !attempt.Transactional() {
+			t.Error("the attempt is not transactional")
+		}
+		if err := payIn(r.Context(), w.store, "request"); err != nil {
+			t.Error(err)
+		}
+		rw.Header().Set("X-Card", secretBody)
+		rw.WriteHeader(http.StatusCreated)
+		_, _ = rw.Write([]byte(secretBody))
+	}))
+	for _, replayed := range []string{"", "true"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		r.Header.Set("Idempotency-Key", "request")
+		got := httptest.NewRecorder()
+		protected.ServeHTTP(got, r)
+		if got.Code != 201 || got.Body.String() != secretBody || got.Header().Get("X-Card") != secretBody ||
+			got.Header().Get("Idempotent-Replayed") != replayed {
+			t.Errorf("answer %d %q %v", got.Code, got.Body, got.Header())
+		}
+	}
+	w.mustHold("request", 1, 1)
+}
+
+// paysSealedDo calls a function and repeats the call.
+func paysSealedDo(t *testing.T, w *world, store idem.Store) {
+	t.Helper()
+	for range 2 {
+		got, err := idem.Do(t.Context(), idem.DoConfig{Store: store}, "do", 1, func(ctx context.Context) (string, error) {
+			return secretBody, payIn(ctx, w.store, "do")
+		})
+		if got != secretBody || err != nil {
+			t.Errorf("Do = %q, %v", got, err)
+		}
+	}
+	w.mustHold("do", 1, 1)
+}
+
+// keepsSealedError calls a function that fails for good, twice.
+func keepsSealedError(t *testing.T, w *world, store idem.Store) {
+	t.Helper()
+	for range 2 {
+		_, err := idem.Do(t.Context(), idem.DoConfig{Store: store}, "permanent", 1, func(ctx context.Context) (string, error) {
+			return "", errors.Join(idem.Permanent(errors.New(secretBody)), payIn(ctx, w.store, "permanent"))
+		})
+		if err == nil || !strings.Contains(err.Error(), secretBody) {
+			t.Errorf("Do: %v, want the permanent error", err)
+		}
+	}
+	w.mustHold("permanent", 0, 1)
+}
+
+// paysSealedInCallersTx reserves and commits in a transaction that is rolled back,
+// and in one that is committed.
+func paysSealedInCallersTx(t *testing.T, w *world, store idem.Store) {
+	t.Helper()
+	for i, end := range []func(pgx.Tx, context.Context) error{pgx.Tx.Rollback, pgx.Tx.Commit} {
+		ctx, tx := w.begin(pgx.TxOptions{})
+		if _, fresh, err := store.Reserve(ctx, "withtx", "h", time.Hour); !fresh || err != nil {
+			t.Fatal(fresh, err)
+		}
+		if _, err := tx.Exec(ctx, insertPayment, "withtx"); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Commit(ctx, "withtx", "h", idem.Cached{Status: 200, Body: []byte(secretBody)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := end(tx, t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.mustHold("withtx", i, i)
+	}
+	newAttempt(t, t.Context(), store, "withtx", idem.AttemptConfig{}).mustReplay(secretBody)
 }
 
 // A lease's record that says no more than that the response was too large is a

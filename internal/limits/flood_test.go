@@ -3,6 +3,7 @@ package limits_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,58 @@ func (b *busy) enter() (leave func()) {
 		most = b.most.Load()
 	}
 	return func() { b.now.Add(-1) }
+}
+
+// flood is a tenant that sends new keys without end, from many clients, and
+// counts what it is told.
+type flood struct {
+	testing.TB
+	server           *httptest.Server
+	created, refused atomic.Int64
+	all              sync.WaitGroup
+	stop             chan struct{}
+}
+
+func newFlood(tb testing.TB, server *httptest.Server) *flood {
+	f := &flood{TB: tb, server: server, stop: make(chan struct{})}
+	for i := range 16 {
+		f.all.Go(func() {
+			for n := 0; !f.stopped(); n++ {
+				f.send(fmt.Sprintf("flood-%d-%d", i, n))
+			}
+		})
+	}
+	return f
+}
+
+func (f *flood) stopped() bool {
+	select {
+	case <-f.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func (f *flood) send(key string) {
+	switch a := post(f.TB, f.server, "flood", key); a.status {
+	case http.StatusCreated:
+		f.created.Add(1)
+	case http.StatusTooManyRequests:
+		f.refused.Add(1)
+		if seconds, err := strconv.Atoi(a.retryAfter); err != nil || seconds < 1 {
+			f.Errorf("Retry-After %q", a.retryAfter)
+		}
+	default:
+		f.Errorf("the flood got %+v", a)
+	}
+}
+
+// end stops the flood and waits for its last answer.
+func (f *flood) end() {
+	f.Helper()
+	close(f.stop)
+	await(f.TB, "the end of the flood", closed(&f.all))
 }
 
 // A tenant that floods, with new keys and with retries, keeps nobody else from
@@ -48,32 +101,8 @@ func TestFloodOfOneTenant(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	})))
-	stop := make(chan struct{})
-	var created, refused atomic.Int64
-	var all sync.WaitGroup
-	for i := range 16 {
-		all.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				switch a := post(t, server, "flood", fmt.Sprintf("flood-%d-%d", i, n)); a.status {
-				case http.StatusCreated:
-					created.Add(1)
-				case http.StatusTooManyRequests:
-					refused.Add(1)
-					if seconds, err := strconv.Atoi(a.retryAfter); err != nil || seconds < 1 {
-						t.Errorf("Retry-After %q", a.retryAfter)
-					}
-				default:
-					t.Errorf("the flood got %+v", a)
-				}
-			}
-		})
-	}
-	eventually(t, "the flood is refused", func() bool { return refused.Load() > 100 })
+	f := newFlood(t, server)
+	eventually(t, "the flood is refused", func() bool { return f.refused.Load() > 100 })
 	var slowest time.Duration
 	for i := range 20 {
 		a := post(t, server, "other", fmt.Sprintf("other-%d", i))
@@ -82,17 +111,16 @@ func TestFloodOfOneTenant(t *testing.T) {
 		}
 		slowest = max(slowest, a.took)
 	}
-	close(stop)
-	await(t, "the end of the flood", closed(&all))
-	t.Logf("another tenant was served within %v; the flood had %d runs and %d refusals", slowest, created.Load(), refused.Load())
+	f.end()
+	t.Logf("another tenant was served within %v; the flood had %d runs and %d refusals", slowest, f.created.Load(), f.refused.Load())
 	if slowest > 5*time.Second {
 		t.Errorf("another tenant waited for %v", slowest)
 	}
 	if most := flooding.most.Load(); most > share {
 		t.Errorf("%d handlers of the flood ran at once, want at most %d", most, share)
 	}
-	if n := p.payments(t, "flood-"); int64(n) != created.Load() || n == 0 {
-		t.Errorf("%d payments of the flood for %d answers 201", n, created.Load())
+	if n := p.payments(t, "flood-"); int64(n) != f.created.Load() || n == 0 {
+		t.Errorf("%d payments of the flood for %d answers 201", n, f.created.Load())
 	}
 	if n := p.payments(t, "other-"); n != 20 {
 		t.Errorf("%d payments of the other tenant, want 20", n)
