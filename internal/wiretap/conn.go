@@ -102,9 +102,12 @@ func (c *conn) forward(m Message, whole []byte, w *bufio.Writer) {
 		whole = whole[:(len(whole)+1)/2]
 	}
 	_, _ = w.Write(whole)
-	if verdict != Pass {
-		c.pass(m.From)
-		_ = w.Flush()
+	if verdict == Pass {
+		return
+	}
+	c.pass(m.From)
+	_ = w.Flush()
+	if verdict != PassNow {
 		c.cut()
 	}
 }

@@ -36,6 +36,9 @@ type Verdict int
 const (
 	// Pass forwards the message.
 	Pass Verdict = iota
+	// PassNow forwards the message at once. Others may go together with what
+	// follows them: a call that holds that back holds back them, too.
+	PassNow
 	// CutBefore closes the connection, both ways, instead of forwarding it.
 	CutBefore
 	// CutInside forwards half of the message and closes the connection.
