@@ -46,6 +46,8 @@ func TestSilentConnectionDuringCommit(t *testing.T) {
 	p.attempt("warm").mustBeFresh().mustCommit("warm") // nothing is prepared from now on
 	a := p.attempt("k").mustBeFresh()
 	a.pay()
+	waiting := p.attempt("k").start()
+	p.mustFollow("k", 1)
 	stuck := make(chan struct{})
 	var first sync.Once
 	number := -1
@@ -61,6 +63,11 @@ func TestSilentConnectionDuringCommit(t *testing.T) {
 		t.Errorf("told %v, but it was committed", err)
 	}
 	w.mustHold("k", 1, 1)
+	// Whoever followed here gets the very record, with its moment.
+	record := w.attempt("k").mustReplay("paid")
+	if got := await(t, "the follower", waiting); got.body() != "paid" || !got.existing.StoredAt.Equal(record.StoredAt) {
+		t.Errorf("the follower got %s, stored at %v; want %v", got.body(), got.existing.StoredAt, record.StoredAt)
+	}
 	eventually(t, "the pool has its connection back", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
 }
 
