@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/memory"
 )
 
@@ -135,16 +136,8 @@ func trySend(ctx context.Context, t testing.TB, srv *httptest.Server, q request)
 	return answer{resp.StatusCode, resp.Header, string(body)}, err
 }
 
-// eventually polls until done returns true.
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for tick := time.NewTicker(2 * time.Millisecond); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition
 
 // receive waits for a value, but not for ever.
 func receive[T any](t testing.TB, what string, c <-chan T) T {

@@ -3,11 +3,11 @@ package migrations_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/migrations"
 )
 
@@ -86,11 +86,5 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not so within 20 s: %s", what)
-		}
-	}
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition

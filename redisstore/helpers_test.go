@@ -13,6 +13,7 @@ import (
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/internal/redisserver"
 	"github.com/pgidem/pgidem/internal/redisserver/redistest"
+	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/redisstore"
 )
 
@@ -210,16 +211,8 @@ func await[T any](tb testing.TB, what string, done <-chan T) T {
 	}
 }
 
-// eventually polls until cond holds.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	deadline := time.Now().Add(patience)
-	for tick := time.NewTicker(2 * time.Millisecond); !cond(); <-tick.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition
 
 // ownServer starts a server that the test may halt, flush and reconfigure.
 func ownServer(tb testing.TB, options redisserver.Options) *redisserver.Server {

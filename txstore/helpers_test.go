@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgidem/pgidem/internal/pgbouncer"
 	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
+	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/txstore"
 )
 
@@ -183,16 +184,8 @@ func (w *world) mustHold(key string, payments, records int) {
 	}
 }
 
-// eventually polls until cond holds.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	deadline := time.Now().Add(patience)
-	for tick := time.NewTicker(2 * time.Millisecond); !cond(); <-tick.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition
 
 // within returns what call returns, and fails when it takes longer than limit.
 func within[T any](tb testing.TB, limit time.Duration, what string, call func() T) T {

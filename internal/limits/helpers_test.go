@@ -16,22 +16,15 @@ import (
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
+	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/txstore"
 )
 
 // patience bounds every wait for what must happen.
 const patience = 30 * time.Second
 
-// eventually polls until cond holds.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	deadline := time.Now().Add(patience)
-	for tick := time.NewTicker(2 * time.Millisecond); !cond(); <-tick.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition
 
 // process is one process of a service on a database with a business table.
 type process struct {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/torture/inject"
 	"github.com/pgidem/pgidem/torture/ledger"
 	"github.com/pgidem/pgidem/torture/plan"
@@ -61,16 +62,8 @@ func works(t *testing.T, s *site.Site, number int) bool {
 	return pay(t, s, number, bound) == http.StatusCreated
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for until := time.Now().Add(bound); !holds(); <-tick.C {
-		if time.Now().After(until) {
-			t.Fatalf("not within %v: %s", bound, what)
-		}
-	}
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition
 
 // inflict begins a fault; the test ends it.
 func inflict(t *testing.T, s *site.Site, f plan.Fault) (end func()) {

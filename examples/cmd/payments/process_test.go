@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgidem/pgidem/internal/waitfor"
 )
 
 // binary is the program, built once for all tests.
@@ -177,15 +179,5 @@ func send(request *http.Request) reply {
 	return reply{response.StatusCode, string(text), response.Header.Get("Idempotent-Replayed") == "true", err}
 }
 
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(bound); time.Now().Before(end); <-tick.C {
-		if condition() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", bound, what)
-}
+// eventually polls until its condition holds.
+var eventually = waitfor.Condition
