@@ -58,6 +58,10 @@ func TestAdmissionCounts(t *testing.T) {
 	if !second.beginWait() {
 		t.Error("no place after the first has left its own")
 	}
+	first.endWait() // once more, of one that runs again: the second still waits
+	if first.beginWait() {
+		t.Error("a place was given up twice")
+	}
 	first.hold()
 	first.drop()
 	if _, err := a.admit("s"); !errors.Is(err, ErrTooManyRequests) {

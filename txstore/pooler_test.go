@@ -3,6 +3,8 @@ package txstore_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,6 +129,32 @@ func TestThroughPgBouncerWaitersAreToldOnADirectConnection(t *testing.T) {
 	a := w.attempt("k").mustBeFresh()
 	waiting := waiter.attempt("k").start()
 	waiter.mustRegister("k")
+	a.mustCommit("paid")
+	if got := await(t, "the waiter's answer", waiting).body(); got != "paid" {
+		t.Errorf("the waiter got %s", got)
+	}
+}
+
+// Behaviour 25. An address to listen on that leads to a pooler after all: the
+// Store says so and polls, instead of waiting for what never arrives.
+func TestThroughPgBouncerNobodyListensByMistake(t *testing.T) {
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
+	t.Parallel()
+	w := newWorld(t, given{})
+	pooler := pgtest.Pooler(t, w.url, pgbouncer.Options{})
+	mistaken, err := pgx.ParseConfig(pooler.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := w.process(given{Config: txstore.Config{PollInterval: 50 * time.Millisecond, ListenConn: mistaken}})
+	a := w.attempt("k").mustBeFresh()
+	waiting := p.attempt("k").start()
+	eventually(t, "it says what stands in the way", func() bool {
+		return slices.ContainsFunc(p.troubles(), func(err error) bool {
+			return strings.Contains(err.Error(), "a connection pooler stands before the server")
+		})
+	})
+	eventually(t, "it does not listen any more", func() bool { return !txstore.Listening(p.store) })
 	a.mustCommit("paid")
 	if got := await(t, "the waiter's answer", waiting).body(); got != "paid" {
 		t.Errorf("the waiter got %s", got)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -184,5 +185,25 @@ func TestHugeBodyIsRefusedEarly(t *testing.T) {
 				t.Errorf("%d bytes were allocated for a body over a limit of %d", allocated, limit)
 			}
 		})
+	}
+}
+
+// Behaviour 38. What a client promises to send takes no memory before it comes,
+// however much a service takes. Not parallel: it measures what is allocated.
+func TestPromisedBodyTakesNoMemory(t *testing.T) {
+	const huge, much = 1 << 30, 8 << 20
+	store := memory.New(memory.Config{})
+	t.Cleanup(store.Close)
+	protected := idem.RESTMiddleware(idem.Config{Store: store, MaxRequestBytes: huge})(http.HandlerFunc(
+		func(http.ResponseWriter, *http.Request) {}))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("no more than this"))
+	r.ContentLength = huge
+	r.Header.Set("Idempotency-Key", "k")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	protected.ServeHTTP(httptest.NewRecorder(), r)
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > much {
+		t.Errorf("%d bytes were allocated for %d that did not come", allocated, huge)
 	}
 }
