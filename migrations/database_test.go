@@ -7,6 +7,7 @@ import (
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
 	"github.com/pgidem/pgidem/internal/waitfor"
 	"github.com/pgidem/pgidem/migrations"
 )
@@ -60,7 +61,7 @@ func keywords(url string) string {
 
 func exec(t *testing.T, url, sql string) {
 	t.Helper()
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	defer func() { _ = conn.Close(t.Context()) }()
 	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
@@ -69,21 +70,12 @@ func exec(t *testing.T, url, sql string) {
 
 func query(t *testing.T, url, sql string) (value string) {
 	t.Helper()
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	defer func() { _ = conn.Close(t.Context()) }()
 	if err := conn.QueryRow(t.Context(), sql).Scan(&value); err != nil {
 		t.Fatal(err)
 	}
 	return value
-}
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return conn
 }
 
 // eventually polls until its condition holds.

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
 	"github.com/pgidem/pgidem/migrations"
 )
@@ -198,10 +196,7 @@ func failures(ctx context.Context, url string) []error {
 // holdMigrationLock does what another process does that migrates.
 func holdMigrationLock(t *testing.T, url string) (release func()) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := pgtest.Connect(t, url)
 	id := lockID(t, url)
 	if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, id); err != nil {
 		t.Fatal(err)

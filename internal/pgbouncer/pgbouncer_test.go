@@ -14,16 +14,6 @@ import (
 	"github.com/pgidem/pgidem/internal/pgserver/pgtest"
 )
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 // Two clients take turns on one server connection, which tells transaction
 // pooling from no pooling at all.
 func TestClientsShareAServerConnection(t *testing.T) {
@@ -31,7 +21,7 @@ func TestClientsShareAServerConnection(t *testing.T) {
 	pooler := pgtest.Pooler(t, pgtest.EmptyURL(t), pgbouncer.Options{PoolSize: 1})
 	seen := make(map[int]bool)
 	for range 2 {
-		conn := connect(t, pooler.URL())
+		conn := pgtest.Connect(t, pooler.URL())
 		for range 3 {
 			var pid int
 			if err := conn.QueryRow(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
@@ -57,14 +47,14 @@ func TestAnyRoleCanLogIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	role := "role_" + strings.ToLower(strings.TrimPrefix(u.Path, "/"))
-	admin := connect(t, direct)
+	admin := pgtest.Connect(t, direct)
 	if _, err := admin.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD 'secret'"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = admin.Exec(context.Background(), "DROP ROLE "+role) })
 	u.User = url.UserPassword(role, "secret")
 	var got string
-	if err := connect(t, pooler.Route(u)).QueryRow(t.Context(), "SELECT current_user").Scan(&got); err != nil || got != role {
+	if err := pgtest.Connect(t, pooler.Route(u)).QueryRow(t.Context(), "SELECT current_user").Scan(&got); err != nil || got != role {
 		t.Errorf("logged in as %q, %v; want %q", got, err, role)
 	}
 }
@@ -82,7 +72,7 @@ func TestPreparedStatementsAreFollowedOrAvoided(t *testing.T) {
 	query.Del("default_query_exec_mode")
 	u.RawQuery = query.Encode()
 	trouble := func(url string) (err error) {
-		conns := []*pgx.Conn{connect(t, url), connect(t, url)}
+		conns := []*pgx.Conn{pgtest.Connect(t, url), pgtest.Connect(t, url)}
 		for range 3 {
 			for _, conn := range conns {
 				if _, e := conn.Exec(t.Context(), "SELECT $1::int", 1); e != nil {

@@ -1,7 +1,6 @@
 package meter_test
 
 import (
-	"context"
 	"runtime"
 	"testing"
 
@@ -13,16 +12,6 @@ import (
 	"github.com/pgidem/pgidem/internal/wiretap"
 )
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
@@ -33,7 +22,7 @@ func execute(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 func TestWireCountsWhatIsSent(t *testing.T) {
 	t.Parallel()
 	proxy, url := wiretap.StartURL(t, pgtest.EmptyURL(t))
-	conn := connect(t, url)
+	conn := pgtest.Connect(t, url)
 	wire := meter.Tap(proxy)
 	for name, c := range map[string]struct {
 		run  func()
@@ -60,14 +49,14 @@ func TestWireCountsWhatIsSent(t *testing.T) {
 func TestTablesCountWhatOthersDid(t *testing.T) {
 	t.Parallel()
 	url := pgtest.EmptyURL(t)
-	admin := connect(t, url)
+	admin := pgtest.Connect(t, url)
 	execute(t, admin, `CREATE TABLE things (id int PRIMARY KEY, n int) WITH (autovacuum_enabled = false)`)
 	execute(t, admin, `CREATE TABLE named (name text PRIMARY KEY)`)
 	before, err := meter.ReadTables(t.Context(), admin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := connect(t, url)
+	client := pgtest.Connect(t, url)
 	execute(t, client, `INSERT INTO things SELECT n, 0 FROM generate_series(1, 10) AS n`)
 	execute(t, client, `UPDATE things SET n = 1 WHERE id <= 3`)
 	execute(t, client, `UPDATE things SET id = 100 WHERE id = 4`)
@@ -90,7 +79,7 @@ func TestTablesCountWhatOthersDid(t *testing.T) {
 func TestTimeOfBackendsIsApartFromTheServersOther(t *testing.T) {
 	t.Parallel()
 	server := pgtest.OwnServer(t, pgserver.Options{})
-	conn := connect(t, server.URL())
+	conn := pgtest.Connect(t, server.URL())
 	before, err := meter.ReadCPU(server.PID())
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/internal/pgserver"
@@ -63,6 +64,17 @@ func Open(tb testing.TB, url string, configure ...func(*pgxpool.Config)) *pgxpoo
 	}
 	tb.Cleanup(func() { closePool(tb, pool) })
 	return pool
+}
+
+// Connect opens one connection to a database, which is closed after the test.
+func Connect(tb testing.TB, url string) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 // closePool does not wait for ever, as Close does, for what a test forgot.
