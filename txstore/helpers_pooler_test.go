@@ -23,6 +23,7 @@ var notThroughPooler = map[string]string{
 	"TestWaitersSurviveACutNetwork":                     "it waits for the listener's attempts to connect again",
 	"TestBrokenWakeCheckDoesNotSpoilASuccess":           "PgBouncer refuses statement_timeout as a startup parameter",
 	"TestBrokenWakeCheckOfARelease":                     "the same",
+	"TestServersLimitsAreNeverLooserThanTheSessions":    "PgBouncer refuses the settings as startup parameters",
 	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
 }
 

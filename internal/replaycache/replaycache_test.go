@@ -86,9 +86,15 @@ func TestWhatIsTooLargeIsNotKept(t *testing.T) {
 	t.Parallel()
 	c := New(4 << 10)
 	c.Put("small", response("body"), time.Now(), time.Hour)
-	c.Put("large", response(string(make([]byte, 4<<10))), time.Now(), time.Hour)
-	if _, ok := c.Get("large"); ok {
-		t.Error("the large one is there")
+	large := string(make([]byte, 4<<10))
+	c.Put("body", response(large), time.Now(), time.Hour)
+	header := response("body")
+	header.Header.Set("X-Large", large)
+	c.Put("header", header, time.Now(), time.Hour)
+	for _, key := range []string{"body", "header"} {
+		if _, ok := c.Get(key); ok {
+			t.Errorf("the one with a large %s is there", key)
+		}
 	}
 	if _, ok := c.Get("small"); !ok {
 		t.Error("the small one had to go for it")
