@@ -45,6 +45,25 @@ func TestFollowerDoesNotRepeatWhatItsLeaderCannotSeeAnyMore(t *testing.T) {
 	}
 }
 
+// Behaviour 54. Who waits has seen the key in flight, and then its looks fail until
+// its time is over: the attempt may have ended long since, so it does not say so.
+func TestWaiterWhoseLastLookFailedDoesNotSayInFlight(t *testing.T) {
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
+	t.Parallel()
+	w := newWorld(t, given{})
+	a := w.attempt("k").mustBeFresh()
+	p, proxy := w.tapped(given{Config: txstore.Config{PollInterval: 20 * time.Millisecond}})
+	waiter := p.attempt("k").waitUntil(time.Now().Add(3 * time.Second))
+	p.mustRegister("k")
+	proxy.Refuse(true)
+	proxy.Cut()
+	a.mustCommit("paid")
+	got := await(t, "the waiter", waiter)
+	if !errors.Is(got.err, idem.ErrStoreUnavailable) || errors.Is(got.err, idem.ErrWaitTimeout) {
+		t.Errorf("it was told %v, want ErrStoreUnavailable", got.err)
+	}
+}
+
 // Behaviour 54. The attempt that a duplicate followed has ended without a record,
 // and then the pool has nothing to give: nobody has the key, and the duplicate
 // does not say so.
