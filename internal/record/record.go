@@ -14,8 +14,8 @@ import (
 // record and gives it back to DecodeHeader.
 const Format = 1
 
-// ErrCorrupt: the bytes are not a header of the format they claim.
-var ErrCorrupt = errors.New("record: corrupt header")
+// errCorrupt: the bytes are not a header of the format they claim.
+var errCorrupt = errors.New("record: corrupt header")
 
 // EncodeHeader writes h as: the number of names; for each name, in ascending
 // order, the name, the number of its values, the values in their order. Numbers
@@ -48,10 +48,10 @@ func appendString(b []byte, s string) []byte {
 }
 
 // DecodeHeader is the inverse of EncodeHeader. Anything but the whole of a
-// header in a known format is an error that is ErrCorrupt.
+// header in a known format is an error.
 func DecodeHeader(format int, b []byte) (http.Header, error) {
 	if format != Format {
-		return nil, fmt.Errorf("%w: format %d is not known to this version", ErrCorrupt, format)
+		return nil, fmt.Errorf("%w: format %d is not known to this version", errCorrupt, format)
 	}
 	r := reader{rest: b}
 	names := r.count()
@@ -66,11 +66,11 @@ func DecodeHeader(format int, b []byte) (http.Header, error) {
 	}
 	switch {
 	case r.failed:
-		return nil, fmt.Errorf("%w: cut short", ErrCorrupt)
+		return nil, fmt.Errorf("%w: cut short", errCorrupt)
 	case len(r.rest) > 0:
-		return nil, fmt.Errorf("%w: %d bytes left over", ErrCorrupt, len(r.rest))
+		return nil, fmt.Errorf("%w: %d bytes left over", errCorrupt, len(r.rest))
 	case len(h) != names:
-		return nil, fmt.Errorf("%w: a name stands twice", ErrCorrupt)
+		return nil, fmt.Errorf("%w: a name stands twice", errCorrupt)
 	}
 	return h, nil
 }

@@ -19,7 +19,7 @@ func FuzzDecodeHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := DecodeHeader(Format, b)
 		if err != nil {
-			if h != nil || !errors.Is(err, ErrCorrupt) {
+			if h != nil || !errors.Is(err, errCorrupt) {
 				t.Fatalf("decoded as %v, %v", h, err)
 			}
 			return

@@ -86,8 +86,8 @@ func TestCorruptHeaderIsAnError(t *testing.T) {
 		corrupt["cut at "+string(rune('a'+cut))] = good[:cut]
 	}
 	for name, b := range corrupt {
-		if h, err := DecodeHeader(Format, b); !errors.Is(err, ErrCorrupt) || h != nil {
-			t.Errorf("%s: decoded as %v, %v; want ErrCorrupt", name, h, err)
+		if h, err := DecodeHeader(Format, b); !errors.Is(err, errCorrupt) || h != nil {
+			t.Errorf("%s: decoded as %v, %v; want errCorrupt", name, h, err)
 		}
 	}
 }
@@ -97,8 +97,8 @@ func TestUnknownFormatIsAnError(t *testing.T) {
 	t.Parallel()
 	good := EncodeHeader(http.Header{"A": {"1"}})
 	for _, format := range []int{0, -1, Format + 1, math.MaxInt16} {
-		if h, err := DecodeHeader(format, good); !errors.Is(err, ErrCorrupt) || h != nil {
-			t.Errorf("format %d: decoded as %v, %v; want ErrCorrupt", format, h, err)
+		if h, err := DecodeHeader(format, good); !errors.Is(err, errCorrupt) || h != nil {
+			t.Errorf("format %d: decoded as %v, %v; want errCorrupt", format, h, err)
 		}
 	}
 }

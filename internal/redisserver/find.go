@@ -24,14 +24,14 @@ const (
 	BinVariable = "PGIDEM_REDIS_BIN"
 )
 
-// Leg is one way to a server.
-type Leg = localproc.Leg[*Server]
+// leg is one way to a server.
+type leg = localproc.Leg[*Server]
 
 // Find returns the first server that can be had: the one that AddrVariable
 // names, one from local binaries, and on Debian as root one from a package that
 // is installed for it. Otherwise the error names the reason of each.
 func Find(ctx context.Context, options Options) (*Server, error) {
-	return first(ctx, append([]Leg{{Name: AddrVariable, Start: fromEnvironment}}, ownLegs(options)...))
+	return first(ctx, append([]leg{{Name: AddrVariable, Start: fromEnvironment}}, ownLegs(options)...))
 }
 
 // StartOrInstall is Find without the leg that leads to somebody else's server:
@@ -40,13 +40,13 @@ func StartOrInstall(ctx context.Context, options Options) (*Server, error) {
 	return first(ctx, ownLegs(options))
 }
 
-func ownLegs(options Options) []Leg {
+func ownLegs(options Options) []leg {
 	return localproc.OwnLegs(findBinaries, func(ctx context.Context, bin string) (*Server, error) {
 		return start(ctx, bin, options)
 	}, "redis-server")
 }
 
-func first(ctx context.Context, legs []Leg) (*Server, error) {
+func first(ctx context.Context, legs []leg) (*Server, error) {
 	server, err := localproc.First(ctx, "no Redis server: set "+AddrVariable+", or install Redis", legs)
 	if err != nil {
 		return nil, fmt.Errorf("redisserver: %w", err)

@@ -11,10 +11,10 @@ import (
 	"github.com/pgidem/pgidem/idem"
 )
 
-// MaxAge bounds how long a response is served from memory after it was last
+// maxAge bounds how long a response is served from memory after it was last
 // read or written in the database: a record deleted there by hand, or a machine
 // that slept, must not matter for longer.
-const MaxAge = time.Minute
+const maxAge = time.Minute
 
 // overhead is about what an entry costs beside the bytes in it.
 const overhead = 512
@@ -73,7 +73,7 @@ func (c *Cache) Put(key string, response *idem.Cached, asked time.Time, left tim
 	if c == nil || left <= 0 {
 		return
 	}
-	e := &entry{key: key, until: asked.Add(min(left, MaxAge)), size: sizeOf(key, response)}
+	e := &entry{key: key, until: asked.Add(min(left, maxAge)), size: sizeOf(key, response)}
 	if e.size > c.maxBytes {
 		return
 	}

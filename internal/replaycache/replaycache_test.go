@@ -45,8 +45,8 @@ func TestNothingIsServedBeyondItsRecord(t *testing.T) {
 		}{
 			{10*time.Second - 1, true, true},
 			{10 * time.Second, false, true},
-			{MaxAge - 1, false, true},
-			{MaxAge, false, false},
+			{maxAge - 1, false, true},
+			{maxAge, false, false},
 		} {
 			time.Sleep(time.Until(asked.Add(moment.after)))
 			_, short := c.Get("short")

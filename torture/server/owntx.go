@@ -20,7 +20,7 @@ func (k *stack) inOwnTx(level plan.Level) ledger.InTx {
 		// A COMMIT that is broken off may have happened all the same. Of a handler
 		// that is out of time the record still tells in the end what it has done,
 		// provided that it knows.
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), MaxHandlerTime+CommitTimeout)
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxHandlerTime+commitTimeout)
 		defer cancel()
 		defer func() { _ = tx.Rollback(ending) }() // after fn's panic, too
 		if err := fn(tx); err != nil {

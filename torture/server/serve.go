@@ -30,7 +30,7 @@ type Farewell struct {
 // Main is what a server process does: it serves until SIGTERM, then ends in good
 // order and says what is left of it.
 func Main() error {
-	settings, err := FromEnvironment()
+	settings, err := fromEnvironment()
 	if err != nil {
 		return err
 	}

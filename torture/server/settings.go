@@ -25,14 +25,14 @@ type Settings struct {
 // Time bounds of the servers: short ones, so that a run of a minute meets each
 // of them many times.
 const (
-	MaxHandlerTime = 3 * time.Second
-	WaitTimeout    = 5 * time.Second
-	Lease          = 2 * time.Second
-	CommitTimeout  = 3 * time.Second
-	// StoreTimeout bounds getting a connection, connecting, and each other round
+	maxHandlerTime = 3 * time.Second
+	waitTimeout    = 5 * time.Second
+	leaseTime      = 2 * time.Second
+	commitTimeout  = 3 * time.Second
+	// storeTimeout bounds getting a connection, connecting, and each other round
 	// trip of a store.
-	StoreTimeout = 2 * time.Second
-	PollInterval = 250 * time.Millisecond
+	storeTimeout = 2 * time.Second
+	pollInterval = 250 * time.Millisecond
 	// TTL is how long records live: all of a run, and BriefTTL those of the
 	// payments that may be made again soon.
 	TTL      = 24 * time.Hour
@@ -51,8 +51,8 @@ func (s Settings) Environment() string {
 	return Variable + "=" + string(text)
 }
 
-// FromEnvironment returns the settings of this process.
-func FromEnvironment() (Settings, error) {
+// fromEnvironment returns the settings of this process.
+func fromEnvironment() (Settings, error) {
 	text := os.Getenv(Variable)
 	if text == "" {
 		return Settings{}, errors.New("server: " + Variable + " is not set")
@@ -66,4 +66,4 @@ func FromEnvironment() (Settings, error) {
 // waits for it learns of that by its next poll at the latest, which come eight
 // times as far apart at most, and half of it more; and then its own handler may
 // take its time. The rest is for a busy machine.
-const Unusable = max(MaxHandlerTime+CommitTimeout, Lease) + 8*PollInterval*3/2 + MaxHandlerTime + 3*time.Second
+const Unusable = max(maxHandlerTime+commitTimeout, leaseTime) + 8*pollInterval*3/2 + maxHandlerTime + 3*time.Second

@@ -42,11 +42,11 @@ func open(ctx context.Context, s Settings) (*stack, error) {
 		return nil, err
 	}
 	config.MaxConns = poolSize
-	config.ConnConfig.ConnectTimeout = StoreTimeout
+	config.ConnConfig.ConnectTimeout = storeTimeout
 	config.ConnConfig.RuntimeParams["application_name"] = fmt.Sprintf("server %d", s.Number)
 	if s.Mode != history.Transactional {
 		// Its transactions have no store that sees to this.
-		config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(MaxHandlerTime.Milliseconds())
+		config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(maxHandlerTime.Milliseconds())
 	}
 	if k.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func (k *stack) openStores() error {
 
 func (k *stack) openPostgres(level plan.Level) (*txstore.Store, error) {
 	store, err := txstore.New(k.pool, txstore.Config{
-		IsoLevel: isolation[level], Lease: Lease, CommitTimeout: CommitTimeout,
-		AcquireTimeout: StoreTimeout, ReserveTimeout: StoreTimeout, PollInterval: PollInterval,
+		IsoLevel: isolation[level], Lease: leaseTime, CommitTimeout: commitTimeout,
+		AcquireTimeout: storeTimeout, ReserveTimeout: storeTimeout, PollInterval: pollInterval,
 		ReplayCacheBytes: k.replayCacheBytes(),
 	})
 	if err != nil {
@@ -104,10 +104,10 @@ func (k *stack) openRedis() error {
 	if err != nil {
 		return err
 	}
-	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = StoreTimeout, StoreTimeout, StoreTimeout
+	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = storeTimeout, storeTimeout, storeTimeout
 	client := redis.NewClient(options)
 	k.closes = append(k.closes, func() { _ = client.Close() })
-	store, err := redisstore.New(client, redisstore.Config{Lease: Lease, CallTimeout: StoreTimeout, PollInterval: PollInterval})
+	store, err := redisstore.New(client, redisstore.Config{Lease: leaseTime, CallTimeout: storeTimeout, PollInterval: pollInterval})
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (k *stack) serve(level plan.Level, store idem.Store, inTx ledger.InTx) {
 	for _, ttl := range []time.Duration{TTL, BriefTTL} {
 		protect := idem.RESTMiddleware(idem.Config{
 			Store: store, Scope: tenant, Required: true, DefaultTTL: ttl,
-			MaxHandlerTime: MaxHandlerTime, WaitTimeout: WaitTimeout,
+			MaxHandlerTime: maxHandlerTime, WaitTimeout: waitTimeout,
 		})
 		k.mux.Handle("POST "+Path(level, ttl), protect(&ledger.Handler{InTx: inTx, Server: k.settings.Number}))
 	}

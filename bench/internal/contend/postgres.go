@@ -70,7 +70,7 @@ func resetTables(ctx context.Context, pool *pgxpool.Pool, keys []string) error {
 	if _, err := pool.Exec(ctx, "TRUNCATE "+payment.Table+", pgidem_records, bench_textbook"); err != nil {
 		return err
 	}
-	if err := Fill(ctx, pool, keys); err != nil {
+	if err := fill(ctx, pool, keys); err != nil {
 		return err
 	}
 	if _, err := pool.Exec(ctx, textbookFill); err != nil {
@@ -86,9 +86,9 @@ const fillRecords = `INSERT INTO pgidem_records
 SELECT gen_random_uuid(), clock_timestamp(), clock_timestamp() + interval '24 hours', $2, $3, key, $4, $5, $6
 FROM unnest($1::text[]) AS key`
 
-// Fill records the answers of keys, in the table that the pool's search_path
+// fill records the answers of keys, in the table that the pool's search_path
 // finds.
-func Fill(ctx context.Context, pool *pgxpool.Pool, keys []string) error {
+func fill(ctx context.Context, pool *pgxpool.Pool, keys []string) error {
 	_, err := pool.Exec(ctx, fillRecords, keys, payment.Status, int16(record.Format), payment.Hash,
 		record.EncodeHeader(payment.Header()), []byte(payment.Body))
 	return err
