@@ -56,6 +56,17 @@ var everywhere = []breakage{
 	{name: "RequestOfAnotherAmount", rule: check.WrongRow, apply: func(run *history.Run) bool {
 		return onRequest(run, isPayment, func(r *history.Request) { r.Amount++ })
 	}},
+	{name: "RequestOfAnotherAccount", rule: check.WrongRow, apply: func(run *history.Run) bool {
+		return onRequest(run, isPayment, func(r *history.Request) { r.Account++ })
+	}},
+	{name: "RowThatNobodyAskedForBesideThePayment", rule: check.StrayRow, apply: func(run *history.Run) bool {
+		return withRow(run, func(row *history.Row) {
+			stray := *row
+			stray.ID, stray.Amount = 1000, row.Amount+1
+			run.Rows = append(run.Rows, stray)
+			run.Balances[row.Account] += stray.Amount
+		})
+	}},
 	{name: "RowOfAKeyNobodySent", rule: check.StrayRow, apply: func(run *history.Run) bool {
 		run.Rows = append(run.Rows, history.Row{ID: 1000, Tenant: "t", Key: "nobody", Amount: 1})
 		run.Balances[0]++
