@@ -21,6 +21,7 @@ type found struct {
 	expired   bool         // a tombstone: not replayed any more, and remembered
 	leaseLeft time.Duration
 	replays   time.Duration // how much longer the record is replayed
+	age       time.Duration // of the record
 }
 
 // replay returns the record to replay, nil if there is none.
@@ -47,7 +48,7 @@ func (f found) refusal(hash string) error {
 
 // look is what a seeker makes of f when the key is not its own.
 func (f found) look(h int32) look {
-	l := look{cached: f.replay(), replays: f.replays, h: h}
+	l := look{cached: f.replay(), replays: f.replays, age: f.age, h: h}
 	if f.leased() {
 		l.hash, l.leaseLeft = f.hash, f.leaseLeft
 	}
@@ -84,7 +85,7 @@ func (f *found) scan(r *row) error {
 		f.leaseLeft = until(leased, now)
 		return nil
 	}
-	f.replays = until(expires, now)
+	f.replays, f.age = until(expires, now), until(now, stored)
 	h, err := record.DecodeHeader(int(format), header)
 	switch {
 	case err != nil && (f.expired || !f.alive):

@@ -17,6 +17,8 @@ type look struct {
 	cached *idem.Cached
 	// replays is how much longer it is to be replayed.
 	replays time.Duration
+	// age is how long ago it was committed.
+	age time.Duration
 	// h is the number to wait for, when the key is in flight elsewhere.
 	h int32
 	// hash and leaseLeft are known of an attempt that holds a lease.
@@ -113,13 +115,23 @@ func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
 	return cached, err
 }
 
-// once looks once. A key of which the table likely tells enough is glanced at; if
+// once looks once. A record that was only just committed is believed when it is
+// where a commit has to be.
+func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
+	l, err := k.peek(ctx, likely, waits)
+	if err == nil && l.cached != nil && l.age < settledAfter {
+		err = k.store.settle(ctx)
+	}
+	return l, err
+}
+
+// peek looks. A key of which the table likely tells enough is glanced at; if
 // it does not, the key is looked at in full. That is a record to replay or, for
 // one who waits already, a lease that still lasts. Of a crowd that was told of a
 // commit, nobody takes the key's lock then, which would be in the others' way, and
 // whose end would have to be told to them in turn; and who waits for a lease does
 // not lock its row each time, which would be written to the log.
-func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
+func (k *seeker) peek(ctx context.Context, likely, waits bool) (look, error) {
 	if !likely {
 		return k.look(ctx)
 	}

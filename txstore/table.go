@@ -34,6 +34,8 @@ type table struct {
 	schema string
 	oid    uint32
 	locks  bool // advisory locks are in use
+	// synchronous: commits wait for a standby.
+	synchronous bool
 
 	quick, thorough opening
 	lookup          *statement
@@ -68,7 +70,7 @@ func (s *Store) loadTable(ctx context.Context, conn *pgx.Conn) (*table, error) {
 	return t, nil
 }
 
-// The last column tells whether the server notices in the middle of a statement
+// The third column tells whether the server notices in the middle of a statement
 // that its client has gone: not before version 14, and not on every system; where
 // it cannot, the setting is refused.
 const findTableSQL = `
@@ -76,7 +78,8 @@ SELECT
     n.nspname,
     c.oid::bigint,
     pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL
-        AND pg_catalog.version() LIKE '%linux%'
+        AND pg_catalog.version() LIKE '%linux%',
+    COALESCE(pg_catalog.current_setting('synchronous_standby_names', true), '') <> ''
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.oid = pg_catalog.to_regclass($1::text)`
@@ -91,7 +94,7 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 		oid           int64
 		checkInterval bool
 	)
-	err := conn.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval)
+	err := conn.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval, &t.synchronous)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errTableMissing(name.Sanitize())
 	}
