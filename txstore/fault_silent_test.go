@@ -71,6 +71,41 @@ func TestSilentConnectionDuringCommit(t *testing.T) {
 	eventually(t, "the pool has its connection back", func() bool { return p.pool.Stat().AcquiredConns() == 0 })
 }
 
+// Behaviour 15. A COMMIT that never arrives, and another process that has
+// answered the key by the time its sender asks what became of it: one key, one
+// record, and it is the other's.
+func TestAnotherCommitsWhileTheReplyIsMissing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	p, proxy := w.tapped(given{Config: txstore.Config{CommitTimeout: 4 * time.Second}})
+	p.attempt("warm").mustBeFresh().mustCommit("warm") // nothing is prepared from now on
+	a := p.attempt("k").mustBeFresh()
+	a.pay()
+	pid := a.pid()
+	stuck := make(chan struct{})
+	t.Cleanup(func() { close(stuck) })
+	var first sync.Once
+	number := -1
+	proxy.Intercept(func(m wiretap.Message) wiretap.Verdict {
+		first.Do(func() { number = m.Conn })
+		if m.Conn == number {
+			<-stuck
+		}
+		return wiretap.Pass
+	})
+	done := make(chan error, 1)
+	go func() { done <- a.commit("lost") }()
+	w.exec("SELECT pg_terminate_backend($1)", pid)
+	other := w.attempt("k").mustBeFresh()
+	other.pay()
+	other.mustCommit("paid")
+	if err := await(t, "Commit", done); !errors.Is(err, idem.ErrSuperseded) {
+		t.Errorf("told %v, want ErrSuperseded", err)
+	}
+	w.mustHold("k", 1, 1)
+	p.attempt("k").mustReplay("paid")
+}
+
 // Behaviour 15. The server ends the session before it gets the COMMIT, or while
 // it waits in it.
 func TestTerminatedBeforeCommit(t *testing.T) {
