@@ -11,7 +11,7 @@ import (
 // Chart is panels of bars, side by side in two columns.
 type Chart struct {
 	Title  string
-	Note   string
+	Notes  []string // lines below the panels
 	Panels []Panel
 }
 
@@ -39,7 +39,7 @@ const (
 	barHeight = 14
 	headHigh  = 62
 	titleHigh = 34
-	noteHigh  = 30
+	noteHigh  = 18
 )
 
 // A page decides whether it is dark; the ground stays its own.
@@ -60,12 +60,14 @@ func (c Chart) Write(w io.Writer) error {
 		}
 		height += rowOf(row)
 	}
-	d.text("note", 12, height+12, "start", c.Note)
+	for i, note := range c.Notes {
+		d.text("note", 12, height+12+i*noteHigh, "start", note)
+	}
 	_, err := fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" aria-label="%s">
 <style>%s</style>
 <text class="title" x="12" y="28">%s</text>
 %s</svg>
-`, columns*width, height+noteHigh, escape(c.Title), style, escape(c.Title), d.String())
+`, columns*width, height+noteHigh*(len(c.Notes)+1), escape(c.Title), style, escape(c.Title), d.String())
 	return err
 }
 

@@ -42,7 +42,7 @@ func elements(t *testing.T, svg, name string) (all []map[string]string) {
 }
 
 var two = chart.Chart{
-	Title: `a < b & "c"`, Note: "quartiles",
+	Title: `a < b & "c"`, Notes: []string{"quartiles"},
 	Panels: []chart.Panel{
 		{Title: "one", Bars: []chart.Bar{{Label: "bare", Value: 1, Low: 1, High: 1}, {Label: "half", Value: 0.5, Low: 0.4, High: 0.6, Ours: true}}},
 		{Title: "two", Bars: []chart.Bar{{Label: "<beyond>", Value: 2, Low: 1.5, High: 4}}},

@@ -12,8 +12,10 @@ import (
 func (r *Report) Chart(clients int) chart.Chart {
 	c := chart.Chart{
 		Title: fmt.Sprintf("Throughput with %d clients, as a share of the same work without protection", clients),
-		Note: fmt.Sprintf("Median of %d rounds; the line across a bar spans the quartiles. 1 is the bare transaction, SELECT, or Redis commands. %d cores, PostgreSQL %s.",
-			r.Rounds, r.Machine.Cores, r.Machine.Postgres),
+		Notes: []string{
+			fmt.Sprintf("Median of %d rounds; the line across a bar spans the quartiles. 1 is the bare transaction, SELECT, or Redis commands.", r.Rounds),
+			fmt.Sprintf("Clients and servers on the same %d cores; PostgreSQL %s.", r.Machine.Cores, r.Machine.Postgres),
+		},
 	}
 	for _, w := range []contend.Workload{contend.Fresh, contend.Replay} {
 		for _, rtt := range distances(r) {
