@@ -2,8 +2,10 @@ package idem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -54,7 +56,8 @@ type Config struct {
 	// Defaults to false: such a request is served as if there were no
 	// middleware.
 	Required bool
-	// Methods are the protected methods, in upper case as they are sent.
+	// Methods are the protected methods, in upper case as they are sent: methods
+	// are case-sensitive, so that "post" would protect nothing and is refused.
 	// Defaults to nil: all but GET, HEAD, OPTIONS and TRACE.
 	Methods []string
 	// MaxHandlerTime bounds one run of the handler. Then its context is cancelled
@@ -168,8 +171,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Store == nil:
 		return fmt.Errorf("idem: Config.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
-	case c.DefaultTTL < 0 || c.DefaultTTL > 0 && c.DefaultTTL < time.Microsecond:
-		return fmt.Errorf("idem: Config.DefaultTTL is %v: it must be a microsecond at least, or 0 for the default", c.DefaultTTL)
+	case !validTTL(c.DefaultTTL):
+		return errTTL("Config", c.DefaultTTL)
 	case c.RememberExpired < 0:
 		return fmt.Errorf("idem: Config.RememberExpired is %v: it must not be negative", c.RememberExpired)
 	case c.HeaderName != "" && !isToken(c.HeaderName):
@@ -177,12 +180,28 @@ func (c Config) validate() error {
 	case c.ReplayHeaderName != "" && !isToken(c.ReplayHeaderName):
 		return fmt.Errorf("idem: Config.ReplayHeaderName %q is not a header field name", c.ReplayHeaderName)
 	}
+	return errors.Join(c.validateMethods(), c.validateCounts())
+}
+
+// validateMethods refuses a method that no client sends: its routes would be
+// left unprotected, and nobody would notice.
+func (c Config) validateMethods() error {
 	for i, m := range c.Methods {
-		if !isToken(m) {
+		switch upper := strings.ToUpper(m); {
+		case !isToken(m):
 			return fmt.Errorf("idem: Config.Methods[%d] %q is not a method name", i, m)
+		case m != upper:
+			return fmt.Errorf("idem: Config.Methods[%d] %q would protect nothing, since methods are case-sensitive: write %q", i, m, upper)
 		}
 	}
-	return c.validateCounts()
+	return nil
+}
+
+// validTTL tells whether no store would round a DefaultTTL down to nothing.
+func validTTL(ttl time.Duration) bool { return ttl == 0 || ttl >= time.Microsecond }
+
+func errTTL(config string, ttl time.Duration) error {
+	return fmt.Errorf("idem: %s.DefaultTTL is %v: it must be a microsecond at least, or 0 for the default", config, ttl)
 }
 
 func (c Config) validateCounts() error {

@@ -69,8 +69,8 @@ func (c DoConfig) withDefaults() (DoConfig, error) {
 	switch {
 	case c.Store == nil:
 		return c, fmt.Errorf("idem: DoConfig.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
-	case c.DefaultTTL < 0:
-		return c, fmt.Errorf("idem: DoConfig.DefaultTTL is %v: it must not be negative", c.DefaultTTL)
+	case !validTTL(c.DefaultTTL):
+		return c, errTTL("DoConfig", c.DefaultTTL)
 	case c.RememberExpired < 0:
 		return c, fmt.Errorf("idem: DoConfig.RememberExpired is %v: it must not be negative", c.RememberExpired)
 	case c.MaxRuns < 0:

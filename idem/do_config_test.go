@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/memory"
@@ -68,6 +69,8 @@ func TestDoConfigIsChecked(t *testing.T) {
 		"MaxRuns":    {Store: store, MaxRuns: -1},
 
 		"RememberExpired": {Store: store, RememberExpired: -1},
+
+		"DefaultTTL is 999ns: it must be a microsecond": {Store: store, DefaultTTL: time.Microsecond - 1},
 	} {
 		var l ledger
 		_, err := idem.Do(t.Context(), cfg, "k", nil, charger(&l))

@@ -106,6 +106,10 @@ func TestInvalidConfigPanics(t *testing.T) {
 		"Config.HeaderName":       {Store: store, HeaderName: "not a token"},
 		"Config.ReplayHeaderName": {Store: store, ReplayHeaderName: "a:b"},
 		"Config.Methods[1]":       {Store: store, Methods: []string{"POST", ""}},
+		"Config.Methods[0]":       {Store: store, Methods: []string{"PO ST"}},
+		`write "POST"`:            {Store: store, Methods: []string{"post"}},
+		`write "X-PAY"`:           {Store: store, Methods: []string{"X-Pay"}},
+		"must be a microsecond":   {Store: store, DefaultTTL: time.Microsecond - 1},
 	} {
 		func() {
 			defer func() {
