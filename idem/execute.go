@@ -195,7 +195,13 @@ func (e *execution) commit(ctx context.Context, attempt *Attempt, response Cache
 	}
 	// Under a lease the handler's effect is real, so its client hears of it;
 	// what is missing is only the memory of it.
-	done.outcome, done.err = OutcomeNotRecorded, err
+	done.outcome, done.err = OutcomeNotRecorded, errors.Join(done.err, err)
+	if isFinal(err) {
+		// The first reason is the true one: a store that has refused a Commit for
+		// good has forgotten the reservation, and would say that to the next.
+		done.outcome = OutcomeRecordLost
+		return nil
+	}
 	// The client's answer has the same memory, and outer middlewares may change
 	// its header.
 	go e.commitLate(ctx, response.Clone())
@@ -222,8 +228,15 @@ func (e *execution) commitLate(ctx context.Context, response Cached) {
 
 // isFinal tells whether repeating a Commit is pointless.
 func isFinal(err error) bool {
-	return errors.Is(err, ErrHashMismatch) || errors.Is(err, ErrLeaseLost) ||
-		errors.Is(err, ErrNotReserved) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrStoreClosed)
+	for _, final := range []error{
+		ErrHashMismatch, ErrLeaseLost, ErrNotReserved, ErrSuperseded, ErrStoreClosed, ErrRecordUnreadable,
+	} {
+		if errors.Is(err, final) {
+			return true
+		}
+	}
+	var refused *CommitError
+	return errors.As(err, &refused) && !refused.Retryable
 }
 
 // pause keeps the victims of one conflict from meeting again at once.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/pgidem/pgidem/idem"
@@ -89,53 +88,6 @@ func TestCommitFailsInATransaction(t *testing.T) {
 			}
 			if (a.header.Get("Retry-After") != "") != (a.status == 503) || l.rows.Load() != 0 {
 				t.Errorf("Retry-After %q, %d rows", a.header.Get("Retry-After"), l.rows.Load())
-			}
-		})
-	}
-}
-
-// Behaviour 40.
-func TestCommitFailsUnderALease(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		failures int64
-		err      error
-		late     idem.Outcome
-	}{
-		"Once":    {1, errors.New("cut"), idem.OutcomeRecordedLate},
-		"ForGood": {1 << 30, idem.ErrLeaseLost, idem.OutcomeRecordLost},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var l ledger
-			var seen events
-			var commits atomic.Int64
-			store := hookedStore{Store: newMemory(t), commit: func(context.Context) error {
-				if commits.Add(1) <= c.failures {
-					return c.err
-				}
-				return nil
-			}}
-			srv := serve(t, idem.Config{Store: store, Observer: seen.observe}, func(w http.ResponseWriter, r *http.Request) {
-				l.runs.Add(1)
-				l.insert(r.Context())
-				w.WriteHeader(201)
-			})
-			if a := send(t, srv, request{key: "k"}); a.status != 201 || a.replayed() {
-				t.Errorf("answer %+v", a)
-			}
-			events := seen.wait(t, 2)
-			if events[0].Outcome != idem.OutcomeNotRecorded || !errors.Is(events[0].Err, c.err) {
-				t.Errorf("first event %+v", events[0])
-			}
-			late := events[1]
-			if late.Outcome != c.late || late.Status != 201 || late.Runs != 1 || late.KeyDigest != events[0].KeyDigest {
-				t.Errorf("late event %+v", late)
-			}
-			if c.late == idem.OutcomeRecordedLate {
-				if a := send(t, srv, request{key: "k"}); !a.replayed() || l.runs.Load() != 1 {
-					t.Errorf("then: %+v, %d runs", a, l.runs.Load())
-				}
 			}
 		})
 	}

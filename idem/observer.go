@@ -26,7 +26,10 @@ const (
 	OutcomeNotRecorded Outcome = "not-recorded"
 	// OutcomeRecordedLate: the Commit behind an OutcomeNotRecorded succeeded.
 	OutcomeRecordedLate Outcome = "recorded-late"
-	// OutcomeRecordLost: the Commit behind an OutcomeNotRecorded was given up.
+	// OutcomeRecordLost: under a lease the handler ran and its response was
+	// delivered, but will not be recorded: its Commit was refused for good, as
+	// after a lost lease, or the one behind an OutcomeNotRecorded was given up.
+	// Event.Err is why. A retry may run the handler again.
 	OutcomeRecordLost Outcome = "record-lost"
 	// OutcomePanicked: the handler panicked; nothing is kept.
 	OutcomePanicked Outcome = "panicked"
