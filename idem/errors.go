@@ -51,7 +51,8 @@ var (
 	// is the cause of the handler's cancelled context.
 	ErrHandlerTimeout = errors.New("idem: handler ran too long")
 
-	// ErrStoreUnavailable: the store could not be reached; nothing was run.
+	// ErrStoreUnavailable: the store could not be reached; nothing was run,
+	// unless a [CommitError] or [ErrOutcomeUnknown] wraps it.
 	ErrStoreUnavailable = errors.New("idem: store is unavailable")
 	// ErrStoreClosed: the store was closed by its owner. It is also an
 	// [ErrStoreUnavailable].

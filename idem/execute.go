@@ -13,9 +13,6 @@ const (
 	// to return before it is abandoned: enough for one that listens, so that
 	// the store can end its transaction in an orderly way.
 	handlerGrace = 250 * time.Millisecond
-	// maxSuperseded bounds how often one request meets another attempt's record
-	// at Commit and yet does not find it at the next Reserve.
-	maxSuperseded = 8
 	// commitRetryTime bounds the Commit that goes on in the background after
 	// the response of a leased attempt was delivered.
 	commitRetryTime = 30 * time.Second
@@ -84,16 +81,18 @@ type executed struct {
 }
 
 // do brings the request to its end. An error means that the client is refused;
-// a panic of the handler passes through. The clock is read between the steps
-// only: that costs more than some of them.
+// a panic of the handler passes through. maxRuns bounds the loop: whatever leads
+// to another turn has made a run. The clock is read between the steps only: that
+// costs more than some of them.
 func (e *execution) do(ctx context.Context, now time.Time) (done executed, err error) {
-	for superseded := 0; superseded < maxSuperseded; now = time.Now() {
+	var undone error // what the store said of the run before
+	for ; ; now = time.Now() {
 		t := e.begin(ctx, done.runs > 0)
 		existing, fresh, err := e.reserve(t, done.runs > 0)
 		reserved := time.Now()
 		done.reserve += reserved.Sub(now)
 		if err != nil {
-			return done, err
+			return done, afterRuns(done.runs, undone, err)
 		}
 		if !fresh {
 			return e.replay(done, existing)
@@ -108,13 +107,23 @@ func (e *execution) do(ctx context.Context, now time.Time) (done executed, err e
 		switch {
 		case again && done.runs < e.maxRuns:
 			pause(done.runs)
-		case errors.Is(err, ErrSuperseded):
-			superseded++
-		default:
+		case !errors.Is(err, ErrSuperseded):
 			return done, err
 		}
+		undone = err
 	}
-	return done, fmt.Errorf("%w: superseded %d times", ErrStoreUnavailable, maxSuperseded)
+}
+
+// afterRuns is what a failed Reserve means to a request whose handler ran, and
+// was undone. An unavailable store would say that nothing was run.
+func afterRuns(runs int, undone, err error) error {
+	switch {
+	case runs == 0 || !errors.Is(err, ErrStoreUnavailable):
+		return err
+	case errors.Is(undone, ErrSuperseded): // the other attempt has taken effect
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return &CommitError{Retryable: true, Err: errors.Join(undone, err)}
 }
 
 // begin starts an attempt. One for whose waiting there is no place is still made:

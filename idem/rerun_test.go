@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,18 +153,82 @@ func TestSuperseded(t *testing.T) {
 
 func fixedHash(*http.Request) (string, error) { return "fixed", nil }
 
+// However many runs are allowed, and whichever end they come to, the client is
+// told that they came to nothing and that it may ask again, and never that
+// nothing was run.
+//
+// Behaviour 40.
 func TestSupersededWithoutEnd(t *testing.T) {
 	t.Parallel()
-	var l ledger
-	inner := transactionalStore{newMemory(t)}
-	store := hookedStore{Store: inner, commit: func(ctx context.Context) error {
-		return errors.Join(idem.ErrSuperseded, inner.Release(ctx, "k"))
-	}}
-	srv := serve(t, idem.Config{Store: store}, func(_ http.ResponseWriter, r *http.Request) {
-		l.runs.Add(1)
-		l.insert(r.Context())
-	})
-	if a := send(t, srv, request{key: "k"}); a.status != 503 || a.problem(t) != "commit-failed" || l.rows.Load() != 0 || l.runs.Load() != 3 {
-		t.Errorf("answer %+v, %d rows", a, l.rows.Load())
+	for _, maxRuns := range []int{1, 3, 12} {
+		t.Run(strconv.Itoa(maxRuns), func(t *testing.T) {
+			t.Parallel()
+			var l ledger
+			var seen events
+			inner := transactionalStore{newMemory(t)}
+			store := hookedStore{Store: inner, commit: func(ctx context.Context) error {
+				return errors.Join(idem.ErrSuperseded, inner.Release(ctx, "k"))
+			}}
+			cfg := idem.Config{Store: store, MaxRuns: maxRuns, Observer: seen.observe}
+			srv := serve(t, cfg, func(_ http.ResponseWriter, r *http.Request) {
+				l.runs.Add(1)
+				l.insert(r.Context())
+			})
+			a := send(t, srv, request{key: "k"})
+			if a.status != 503 || a.problem(t) != "commit-failed" || a.header.Get("Retry-After") == "" {
+				t.Errorf("answer %+v", a)
+			}
+			if l.rows.Load() != 0 || l.runs.Load() != int64(maxRuns) {
+				t.Errorf("%d rows, %d runs", l.rows.Load(), l.runs.Load())
+			}
+			e := seen.wait(t, 1)[0]
+			var commit *idem.CommitError
+			if e.Outcome != "commit-failed" || e.Runs != maxRuns || !errors.As(e.Err, &commit) || !commit.Retryable || !errors.Is(e.Err, idem.ErrSuperseded) {
+				t.Errorf("event %+v", e)
+			}
+		})
+	}
+}
+
+// A store that cannot be reached for another run does not say that there was
+// none; and where another attempt's record has undone it, not that nothing has
+// taken effect.
+//
+// Behaviour 40.
+func TestStoreIsLostBetweenRuns(t *testing.T) {
+	t.Parallel()
+	superseded := hookedStore{
+		Store:  transactionalStore{newMemory(t)},
+		commit: func(context.Context) error { return idem.ErrSuperseded },
+	}
+	for want, store := range map[string]hookedStore{
+		"commit-failed":   conflictStore(t, 1),
+		"outcome-unknown": superseded,
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			var l ledger
+			var seen events
+			var reserves atomic.Int64
+			store.reserve = func(context.Context) error {
+				if reserves.Add(1) == 1 {
+					return nil
+				}
+				return idem.ErrStoreUnavailable
+			}
+			cfg := idem.Config{Store: store, FailOpen: true, Observer: seen.observe}
+			srv := serve(t, cfg, func(_ http.ResponseWriter, r *http.Request) {
+				l.runs.Add(1)
+				l.insert(r.Context())
+			})
+			a := send(t, srv, request{key: "k"})
+			if a.status != 503 || a.problem(t) != want || l.runs.Load() != 1 || l.rows.Load() != 0 {
+				t.Errorf("answer %+v, %d runs, %d rows", a, l.runs.Load(), l.rows.Load())
+			}
+			e := seen.wait(t, 1)[0]
+			if string(e.Outcome) != want || e.Runs != 1 || !errors.Is(e.Err, idem.ErrStoreUnavailable) {
+				t.Errorf("event %+v", e)
+			}
+		})
 	}
 }
