@@ -10,14 +10,9 @@ import (
 	"github.com/pgidem/pgidem/internal/lease"
 )
 
-const (
-	// staleTime is how long a lease's key outlives the lease, so that an owner
-	// that was cut off can still commit if nobody took over.
-	staleTime = 10 * time.Minute
-	// commitGrace is how long a lease is kept alive after its Commit has failed:
-	// as long as the Commit is repeated, and a little longer.
-	commitGrace = 45 * time.Second
-)
+// staleTime is how long a lease's key outlives the lease, so that an owner that
+// was cut off can still commit if nobody took over.
+const staleTime = 10 * time.Minute
 
 // reservation is what a Reserve that was fresh leaves for Commit and Release.
 type reservation struct {
@@ -39,9 +34,6 @@ type reservation struct {
 	grace *time.Timer // nil unless a Commit has failed
 }
 
-// maxLimit keeps the end of a handler's time within what a time.Time can add.
-const maxLimit = 200 * 365 * 24 * time.Hour
-
 // hold makes the reservation of a Reserve whose call began at began.
 func (q *request) hold(began time.Time) {
 	s := q.store
@@ -50,10 +42,7 @@ func (q *request) hold(began time.Time) {
 	config := lease.Config{Duration: s.config.Lease, Renew: r.renew, Lost: r.settle}
 	if q.attempt != nil {
 		r.remember = clampRemember(q.attempt.RememberExpired(), q.ttl).Microseconds()
-		config.Lost = q.attempt.LoseLease
-		if limit := q.attempt.MaxHandlerTime(); limit > 0 {
-			config.Until = began.Add(min(limit, maxLimit) + s.config.Lease)
-		}
+		config.Lost, config.Limit = q.attempt.LoseLease, q.attempt.MaxHandlerTime()
 	}
 	s.running.More()
 	r.keeper = lease.Keep(began, config)
@@ -106,7 +95,8 @@ func (r *reservation) endLater() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.held && r.grace == nil {
-		r.grace = time.AfterFunc(commitGrace, r.settle)
+		r.keeper.CommitFailed()
+		r.grace = time.AfterFunc(lease.CommitGrace, r.settle)
 	}
 }
 

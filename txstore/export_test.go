@@ -1,5 +1,7 @@
 package txstore
 
+import "time"
+
 // The wire format, for tests that look at it from outside.
 const (
 	KeyClass    = keyClass
@@ -42,3 +44,7 @@ func Waiting(s *Store, key string) bool {
 	f := s.flights.byKey[key]
 	return f != nil && f.sightings > 0 && f.hash == ""
 }
+
+// SetCommitGrace shortens the time that a lease is renewed after its Commit has
+// failed. It must be called before the first Reserve.
+func SetCommitGrace(s *Store, grace time.Duration) { s.leased.commitGrace = grace }

@@ -20,13 +20,14 @@ import (
 // An attempt that loses its lease, because it could not be renewed in time, has
 // its handler's context cancelled with [idem.ErrLeaseLost] as cause, and its
 // Commit is refused once another attempt has taken the key. A lease is renewed
-// for no longer than the attempt's MaxHandlerTime, if that is limited, and two
-// leases more.
+// for no longer than the attempt's MaxHandlerTime, if that is limited, and one
+// lease more; after a Commit that has failed, for as long as it is repeated.
 func (s *Store) Leased() idem.Store { return s.leased }
 
 // leasedStore is the Store's other door.
 type leasedStore struct {
-	s *Store
+	s           *Store
+	commitGrace time.Duration // 0, but in tests: the usual one
 
 	// mu guards plain.
 	mu sync.Mutex
@@ -34,10 +35,6 @@ type leasedStore struct {
 	// there is nothing else to remember them by.
 	plain map[string]*leaseHold
 }
-
-// afterHandler is how much longer than its handler may run a lease is renewed,
-// in leases: its response may have to be committed more than once.
-const afterHandler = 2
 
 // leaseHold is a leased attempt, from Reserve to Commit or Release.
 type leaseHold struct {
@@ -116,9 +113,10 @@ func (l *leaseHold) look(ctx context.Context) (look, error) {
 
 // keep keeps the lease alive from now on.
 func (l *leaseHold) keep() {
-	config := lease.Config{Duration: l.store.config.Lease, Renew: l.renew, Lost: l.lost}
-	if l.attempt != nil && l.attempt.MaxHandlerTime() > 0 {
-		config.Until = l.began.Add(min(l.attempt.MaxHandlerTime(), maxTTL) + afterHandler*l.store.config.Lease)
+	s := l.store
+	config := lease.Config{Duration: s.config.Lease, CommitGrace: s.leased.commitGrace, Renew: l.renew, Lost: l.lost}
+	if l.attempt != nil {
+		config.Limit = l.attempt.MaxHandlerTime()
 	}
 	l.keeper = lease.Keep(l.began, config)
 }
@@ -144,7 +142,8 @@ func (l *leaseHold) lost() {
 }
 
 // Commit completes the lease. A failed one may be repeated: the lease goes on
-// being renewed until a Commit succeeds or is refused for good.
+// being renewed until a Commit succeeds or is refused for good, or it is time
+// that somebody else may have the key.
 func (d *leasedStore) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	l, ok := d.hold(ctx, key)
 	if !ok {
@@ -169,6 +168,7 @@ func (l *leaseHold) commit(ctx context.Context, hash string, response idem.Cache
 	found, err := l.store.leaseCommit(ctx, l, response)
 	switch {
 	case err != nil:
+		l.keeper.CommitFailed()
 		return err
 	case found.cached != nil && found.attemptID == l.id:
 		response.StoredAt = found.cached.StoredAt

@@ -2,6 +2,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -16,16 +17,31 @@ const (
 	renewals = 3
 	// tries is how many times as fast a failed renewal is tried again.
 	tries = 4
+	// afterHandler is how much longer than its handler may run a lease is renewed,
+	// in leases. A handler that is cancelled at its limit gets a moment to return,
+	// and its response is committed then: the last renewal alone would leave it
+	// two thirds of a lease. More would only keep the key of a handler that never
+	// returns for longer; a Commit that has to be repeated has its own time.
+	afterHandler = 1
 )
+
+// CommitGrace is how long a lease is renewed after its first Commit has failed:
+// as long as the core repeats it, which is half a minute, and as the last
+// repetition may take. Then nobody will settle it any more, and its key must not
+// stay in flight until the process ends.
+const CommitGrace = 45 * time.Second
 
 // Config says what is kept alive, and how.
 type Config struct {
 	// Duration is how long the lease lasts from its reservation or its last
 	// renewal.
 	Duration time.Duration
-	// Until is when renewing ends even if nobody stops it; zero: never. The lease
-	// is lost then as soon as it has ended.
-	Until time.Time
+	// Limit is how long the handler may run; zero: without limit. One lease
+	// after that the renewing ends even if nobody stops it, and when the lease
+	// has ended too it is lost.
+	Limit time.Duration
+	// CommitGrace is what the constant says, which is the default.
+	CommitGrace time.Duration
 	// Renew prolongs the lease. An error that is idem.ErrLeaseLost says that
 	// there is nothing left to prolong; after any other it is tried again.
 	Renew func(context.Context) error
@@ -43,6 +59,8 @@ type Keeper struct {
 	timer   *time.Timer
 	cancel  context.CancelFunc // of the renewal under way
 	stopped bool
+	failed  bool      // a Commit has
+	until   time.Time // when the renewing ends by itself; zero: never
 	// safe is until when the lease lasts on this process's clock, counted from
 	// before the call that prolonged it: never later than on the store's.
 	safe time.Time
@@ -52,6 +70,10 @@ type Keeper struct {
 // reserved.
 func Keep(reserved time.Time, config Config) *Keeper {
 	k := &Keeper{config: config, safe: reserved.Add(config.Duration)}
+	k.config.CommitGrace = cmp.Or(config.CommitGrace, CommitGrace)
+	if config.Limit > 0 { // their sum may be more than a Duration holds
+		k.until = reserved.Add(config.Limit).Add(afterHandler * config.Duration)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.timer = time.AfterFunc(config.Duration/renewals, k.renew)
@@ -70,43 +92,55 @@ func (k *Keeper) Stop() {
 	}
 }
 
-func (k *Keeper) renew() {
-	ctx, ok := k.begin()
-	if !ok {
+// CommitFailed says that the handler has returned and that its Commit, which has
+// failed, will be repeated: CommitGrace from the first such call on bounds the
+// renewing now, whatever the handler's limit was.
+func (k *Keeper) CommitFailed() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.failed || k.stopped {
 		return
 	}
-	began := time.Now()
-	err := k.config.Renew(ctx)
-	if k.next(began, err) {
+	now := time.Now()
+	if k.over(now) && k.cancel == nil {
+		k.timer.Reset(0) // it waited for the lease to end
+	}
+	k.failed, k.until = true, now.Add(k.config.CommitGrace)
+}
+
+// over tells whether the lease was renewed for long enough.
+func (k *Keeper) over(now time.Time) bool { return !k.until.IsZero() && now.After(k.until) }
+
+func (k *Keeper) renew() {
+	ctx, lost := k.begin()
+	if ctx != nil {
+		began := time.Now()
+		lost = k.next(began, k.config.Renew(ctx))
+	}
+	if lost {
 		k.config.Lost()
 	}
 }
 
 // begin returns the context of a renewal, which must be over when the lease is.
-func (k *Keeper) begin() (context.Context, bool) {
+// Without one, the lease may have been renewed for long enough, and be lost when
+// it has ended.
+func (k *Keeper) begin() (ctx context.Context, lost bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.stopped {
+	now := time.Now()
+	switch {
+	case k.stopped || k.cancel != nil: // CommitFailed has set the timer as it fired
+		return nil, false
+	case !k.over(now):
+		ctx, k.cancel = context.WithDeadline(context.Background(), k.safe)
+		return ctx, false
+	case now.Before(k.safe):
+		k.timer.Reset(k.safe.Sub(now))
 		return nil, false
 	}
-	if !k.config.Until.IsZero() && time.Now().After(k.config.Until) {
-		k.timer = time.AfterFunc(time.Until(k.safe), k.expire)
-		return nil, false
-	}
-	ctx, cancel := context.WithDeadline(context.Background(), k.safe)
-	k.cancel = cancel
-	return ctx, true
-}
-
-// expire is the end of a lease that was renewed long enough.
-func (k *Keeper) expire() {
-	k.mu.Lock()
-	stopped := k.stopped
 	k.stopped = true
-	k.mu.Unlock()
-	if !stopped {
-		k.config.Lost()
-	}
+	return nil, true
 }
 
 // next plans the next renewal, or tells that the lease is lost.

@@ -114,16 +114,83 @@ func TestHungRenewalEndsWithTheLease(t *testing.T) {
 	})
 }
 
+// With a limit on the handler it is renewed for one lease longer, and lost when
+// the last renewal is over.
 func TestRenewingEndsByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var c counted
 		config := c.config(ok)
-		config.Until = time.Now().Add(duration)
+		config.Limit = duration
 		lease.Keep(time.Now(), config)
-		time.Sleep(3 * duration)
-		if c.renewed.Load() > 3 || c.lost.Load() != 1 {
+		time.Sleep(3*duration - 1)
+		synctest.Wait()
+		if c.renewed.Load() != 6 || c.lost.Load() != 0 {
 			t.Errorf("%d renewals, lost %d times", c.renewed.Load(), c.lost.Load())
+		}
+		time.Sleep(duration)
+		if c.renewed.Load() != 6 || c.lost.Load() != 1 {
+			t.Errorf("then %d renewals, lost %d times", c.renewed.Load(), c.lost.Load())
+		}
+	})
+}
+
+// A Commit that has failed is repeated for a while: the lease is renewed as long,
+// be the handler's time over, or without limit, and no longer.
+func TestFailedCommitBoundsTheRenewing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ limit, failsAfter time.Duration }{
+		"Unlimited":         {0, duration},
+		"LongBefore":        {time.Hour, duration},
+		"WhileRenewed":      {duration, 2*duration - 1},
+		"AfterTheRenewing":  {duration, 3*duration - time.Second},
+		"AsTheRenewingEnds": {duration, 2*duration + duration/3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var lost atomic.Int64
+				var counts counted
+				config := counts.config(ok)
+				config.Limit = c.limit
+				begun := time.Now()
+				config.Lost = func() { counts.lost.Add(1); lost.Store(int64(time.Since(begun))) }
+				k := lease.Keep(begun, config)
+				time.Sleep(c.failsAfter)
+				k.CommitFailed()
+				time.Sleep(time.Second)
+				k.CommitFailed() // once more: what counts is the first
+				time.Sleep(lease.CommitGrace - 2*time.Second)
+				if counts.lost.Load() != 0 {
+					t.Fatalf("lost after %v", time.Duration(lost.Load()))
+				}
+				time.Sleep(2 * duration)
+				until := c.failsAfter + lease.CommitGrace
+				if at := time.Duration(lost.Load()); counts.lost.Load() != 1 || at < until || at > until+duration {
+					t.Errorf("lost %d times, after %v, want it at most one lease after %v", counts.lost.Load(), at, until)
+				}
+			})
+		})
+	}
+}
+
+// Stopped or lost, there is nothing that a failed Commit could prolong.
+func TestFailedCommitRevivesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var stopped, lost counted
+		k := lease.Keep(time.Now(), stopped.config(ok))
+		k.Stop()
+		k.CommitFailed()
+		config := lost.config(ok)
+		config.Limit = duration
+		k = lease.Keep(time.Now(), config)
+		time.Sleep(4 * duration)
+		k.CommitFailed()
+		time.Sleep(4 * duration)
+		if stopped.renewed.Load() != 0 || stopped.lost.Load() != 0 || lost.renewed.Load() != 6 || lost.lost.Load() != 1 {
+			t.Errorf("stopped: %d renewals, lost %d times; lost: %d, %d",
+				stopped.renewed.Load(), stopped.lost.Load(), lost.renewed.Load(), lost.lost.Load())
 		}
 	})
 }
