@@ -14,7 +14,7 @@ import (
 // Options say how clients are pooled.
 type Options struct {
 	// Prepared lets clients use prepared statements, which PgBouncer then follows
-	// from one server connection to another. Versions before 1.21 cannot, and
+	// from one server connection to another. Versions before 1.22 cannot, and
 	// Start fails. Without it they must not, as with every older version.
 	Prepared bool
 	// PoolSize bounds the server connections for each role in each database.

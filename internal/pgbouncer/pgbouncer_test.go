@@ -112,7 +112,7 @@ func TestANamedProgramIsNotReplaced(t *testing.T) {
 
 func TestVersions(t *testing.T) {
 	t.Parallel()
-	for version, want := range map[pgbouncer.Version]bool{{1, 18}: false, {1, 20}: false, {1, 21}: true, {1, 24}: true, {2, 0}: true} {
+	for version, want := range map[pgbouncer.Version]bool{{1, 18}: false, {1, 21}: false, {1, 22}: true, {1, 24}: true, {2, 0}: true} {
 		if version.Prepares() != want {
 			t.Errorf("%s follows prepared statements: %t, want %t", version, !want, want)
 		}

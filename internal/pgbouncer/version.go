@@ -14,8 +14,11 @@ type Version struct{ Major, Minor int }
 // String implements [fmt.Stringer].
 func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
 
-// Prepares tells whether this version can follow prepared statements.
-func (v Version) Prepares() bool { return v.Major > 1 || v.Minor >= 21 }
+// Prepares tells whether this version can follow prepared statements, and can be
+// told by DEALLOCATE ALL to forget them all, which a Store sends when a plan has
+// gone stale. 1.21 follows them only: it passes that on unnoticed, and goes on
+// using what the server has no more.
+func (v Version) Prepares() bool { return v.Major > 1 || v.Minor >= 22 }
 
 func versionOf(ctx context.Context, program string) (v Version, err error) {
 	ctx, cancel := context.WithTimeout(ctx, localproc.StartTimeout)
