@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// frozenHeader is a header as it was at one moment. Other than a copy that is a
-// map it costs no memory, if the header is of usual size, and it is walked over
-// in a fraction of the time.
+// frozenHeader is a header as it was at one moment. If that is of usual size the
+// copy costs no memory, and it is walked over in a fraction of a map's time.
 type frozenHeader struct {
 	fields []frozenField
 
@@ -27,20 +26,6 @@ func (f *frozenHeader) freeze(h http.Header) {
 	for name, values := range h {
 		f.fields = append(f.fields, frozenField{name, appendedTo(&room, values)})
 	}
-}
-
-// isStill tells whether h is as it was when it was frozen.
-func (f *frozenHeader) isStill(h http.Header) bool {
-	if len(h) != len(f.fields) {
-		return false
-	}
-	for i := range f.fields {
-		field := &f.fields[i]
-		if values, ok := h[field.name]; !ok || !slices.Equal(values, field.values) {
-			return false
-		}
-	}
-	return true
 }
 
 // header returns what was frozen.

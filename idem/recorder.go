@@ -200,17 +200,12 @@ func (rec *recorder) finish(decide func(status int, header http.Header) Disposit
 	return Cached{Status: rec.status, Header: rec.storedHeader(), Body: rec.body}
 }
 
-// settleHeader finds out what header is delivered. The handler's own map serves
-// if it is still what it was at WriteHeader: the handler has returned.
+// settleHeader finds out what header is delivered. It is never the handler's own
+// map, even where that is still as it was at WriteHeader: what the handler has
+// left to a goroutine may write to it, for as long as the Commit takes.
 func (rec *recorder) settleHeader() {
-	still := rec.frozen.isStill(rec.header)
-	rec.sent, rec.storable = rec.header, rec.frozen.whollyStorable()
-	if !still {
-		rec.sent = rec.frozen.header()
-	}
-	if !still || !rec.storable { // a storable field is no trailer, and announces none
-		rec.trailers = trailersOf(rec.sent, rec.header)
-	}
+	rec.sent, rec.storable = rec.frozen.header(), rec.frozen.whollyStorable()
+	rec.trailers = trailersOf(rec.sent, rec.header)
 }
 
 // storedHeader is the header of the record. Where that is all of it, what is
