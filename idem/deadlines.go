@@ -37,7 +37,7 @@ func newDeadlines(limit time.Duration) *deadlines {
 	return &deadlines{limit: limit}
 }
 
-// add begins to watch h, whose deadline is its limit from now.
+// add begins to watch h, which has just begun.
 func (d *deadlines) add(h *handlerRun) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -49,7 +49,7 @@ func (d *deadlines) add(h *handlerRun) {
 	}
 	d.last = h
 	if !d.armed {
-		d.arm(d.limit)
+		d.arm(time.Until(h.ctx.deadline))
 	}
 }
 

@@ -8,10 +8,12 @@ import (
 )
 
 // begin adds a handler that begins now.
-func (d *deadlines) begin() *handlerRun {
+func (d *deadlines) begin() *handlerRun { return d.began(time.Now()) }
+
+func (d *deadlines) began(at time.Time) *handlerRun {
 	h := new(handlerRun)
 	h.changed.L = &h.mu
-	h.ctx.deadline = time.Now().Add(d.limit)
+	h.ctx.deadline = at.Add(d.limit)
 	d.add(h)
 	return h
 }
@@ -91,6 +93,24 @@ func TestDeadlinesAfterAPause(t *testing.T) {
 		}
 		if d.first != nil || d.last != nil {
 			t.Error("the list is not empty")
+		}
+	})
+}
+
+// A request that lost its processor on the way here has lost it from its time.
+func TestDeadlinesCountFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeadlines(time.Minute)
+		for _, late := range []time.Duration{10 * time.Second, time.Minute, time.Hour} {
+			h := d.began(time.Now().Add(-late))
+			time.Sleep(max(0, time.Minute-late))
+			synctest.Wait()
+			if !h.told() {
+				t.Errorf("%v late: not told in time", late)
+			}
+			d.remove(h)
+			time.Sleep(time.Minute)
 		}
 	})
 }
