@@ -178,7 +178,11 @@ func (e *execution) settleLate(t *try) {
 	never := false
 	t.handler.wait(&never)
 	ctx, out := t.after(), &t.handler.end
-	if out.panicked != nil || out.response.Status == 0 {
+	switch {
+	case out.panicked != nil:
+		e.task.late(ctx, OutcomePanicked, errors.Join(out.late, out.panicked, e.store.Release(ctx, e.key)))
+		return
+	case out.response.Status == 0:
 		e.task.late(ctx, OutcomeDiscarded, errors.Join(out.late, e.store.Release(ctx, e.key)))
 		return
 	}
