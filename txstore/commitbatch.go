@@ -89,12 +89,7 @@ func (r *reservation) record(response idem.Cached, responseOnly bool) *params {
 	} else {
 		p.moment(r.probe.started)
 	}
-	p.uuid(r.attempt.ID()).interval(r.ttl)
-	if after := remember(r.attempt); after > 0 {
-		p.interval(r.ttl + after)
-	} else {
-		p.null()
-	}
+	p.uuid(r.attempt.ID()).interval(r.ttl).remembered(r.ttl, remember(r.attempt))
 	return p.int4(int32(response.Status)).int2(record.Format).text(r.key). //nolint:gosec // a status has three digits
 										text(response.RequestHash).bytes(record.EncodeHeader(response.Header)).bytes(response.Body)
 }

@@ -63,12 +63,7 @@ func (s *Store) leaseCommit(ctx context.Context, l *leaseHold, response idem.Cac
 
 // record is what completes the lease with a response.
 func (l *leaseHold) record(response idem.Cached) *params {
-	p := new(params).interval(l.ttl)
-	if l.remember > 0 {
-		p.interval(l.ttl + l.remember)
-	} else {
-		p.null()
-	}
+	p := new(params).interval(l.ttl).remembered(l.ttl, l.remember)
 	return p.int4(int32(response.Status)).int2(record.Format).text(response.RequestHash). //nolint:gosec // a status has three digits
 												bytes(record.EncodeHeader(response.Header)).bytes(response.Body).text(l.key).uuid(l.id)
 }

@@ -86,10 +86,21 @@ func (p *params) uuid(v string) *params {
 }
 
 // interval puts a duration, to the microsecond.
-func (p *params) interval(v time.Duration) *params {
+func (p *params) interval(v time.Duration) *params { return p.microseconds(v.Microseconds()) }
+
+// remembered puts how long the key of a record with ttl is remembered in all, null
+// if no longer than the record. The sum may be more than a Duration holds.
+func (p *params) remembered(ttl, after time.Duration) *params {
+	if after <= 0 {
+		return p.null()
+	}
+	return p.microseconds(ttl.Microseconds() + after.Microseconds())
+}
+
+func (p *params) microseconds(n int64) *params {
 	b := p.space(16)
-	binary.BigEndian.PutUint64(b, uint64(v.Microseconds())) //nolint:gosec // the same 64 bits
-	clear(b[8:])                                            // days and months
+	binary.BigEndian.PutUint64(b, uint64(n)) //nolint:gosec // the same 64 bits
+	clear(b[8:])                             // days and months
 	return p.put(b)
 }
 

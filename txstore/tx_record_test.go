@@ -1,6 +1,7 @@
 package txstore_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"reflect"
@@ -134,5 +135,29 @@ func TestLongKeysAreCommittedUpToTheBound(t *testing.T) {
 	}
 	for _, key := range []string{random(1025), "a\x00b", "\xff", ""} {
 		w.attempt(key).mustFail(idem.ErrKeyInvalid)
+	}
+}
+
+// The longest times that a record and then its key can be kept are longer, taken
+// together, than a time.Duration.
+func TestKeyIsRememberedForTheLongestTimes(t *testing.T) {
+	t.Parallel()
+	for name, door := range map[string]func(*world, *attempt){
+		"CommitAll":      func(*world, *attempt) {},
+		"CommitResponse": func(_ *world, a *attempt) { respondOnly(a) },
+		"Leased":         func(w *world, a *attempt) { a.store = w.store.Leased() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{})
+			a := newAttempt(t, t.Context(), w.store, "k", idem.AttemptConfig{RememberExpired: math.MaxInt64})
+			a.ttl = math.MaxInt64
+			door(w, a)
+			a.mustBeFresh().mustCommit("paid")
+			w.process(given{}).attempt("k").mustReplay("paid")
+			if n := w.count(`SELECT extract(year FROM age(forgotten_at, stored_at))::int FROM pgidem_records`); n != 399 {
+				t.Errorf("the key is remembered for %d years, want 399", n)
+			}
+		})
 	}
 }
