@@ -163,6 +163,9 @@ func (r *reservation) send(ctx context.Context, response idem.Cached) (out outco
 	if isStalePlan(err) {
 		r.store.forgetPlans(ctx, r.tx.conn)
 	}
+	if sqlState(err) == "26000" {
+		plansOn(r.tx.conn).stolen()
+	}
 	if err == nil {
 		return outcome{err: fmt.Errorf("%w: COMMIT was answered %q", idem.ErrTransactionFailed, tag)}, false
 	}

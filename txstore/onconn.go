@@ -60,6 +60,12 @@ func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool
 	if err != nil {
 		return err
 	}
+	if err = do(conn, t); !isStalePlan(err) {
+		return err
+	}
+	// Again on the same connection: of the others in the pool, each may have lost
+	// its statements, too.
+	s.forgetPlans(ctx, conn.Conn())
 	return do(conn, t)
 }
 

@@ -26,7 +26,7 @@ func newStatement(sql string) *statement {
 
 // plans is what a connection keeps for the Stores that use it.
 type plans struct {
-	named    bool            // statements may be prepared under a name
+	named    bool            // statements may be prepared under a name, and stay so
 	tracer   pgx.BatchTracer // of the pool, or nil
 	prepared map[string]*pgconn.StatementDescription
 	// ready is the first of the statements that were asked for last, all of
@@ -109,3 +109,8 @@ func (p *plans) forget() {
 	p.ready = nil
 	clear(p.prepared)
 }
+
+// stolen is for a COMMIT that was refused because its statements were gone: the
+// handler has deallocated them. It would do so again, and every request with it
+// would fail; so nothing keeps a name on this connection any more.
+func (p *plans) stolen() { p.named = false }

@@ -29,7 +29,7 @@ type Store struct {
 	pool     *pgxpool.Pool
 	config   Config
 	table    atomic.Pointer[table]
-	thorough atomic.Bool // sessions have time limits of their own; see openSQL
+	thorough atomic.Bool // sessions have time limits of their own; see opening
 	flights  flights
 	replays  *replaycache.Cache
 	listener *listener
