@@ -120,8 +120,13 @@ func (r *results) traced(began time.Time, tag pgconn.CommandTag, err error) {
 // one only for a transaction that it begins itself, or that a batch begins: this
 // batch has nothing in it, and nothing is sent.
 func openTx(conn *pgx.Conn) pgx.Tx {
-	var b pgx.Batch
+	return conn.SendBatch(context.Background(), onlyBegun).(interface{ Tx() pgx.Tx }).Tx()
+}
+
+// onlyBegun is one batch for all: pgx writes into statements, and it has none.
+var onlyBegun = func() *pgx.Batch {
+	b := &pgx.Batch{}
 	b.BeginTx(pgx.TxOptions{BeginQuery: "begin"})
 	b.QueuedQueries = nil
-	return conn.SendBatch(context.Background(), &b).(interface{ Tx() pgx.Tx }).Tx()
-}
+	return b
+}()

@@ -16,6 +16,7 @@ import (
 // standby that lags; what it does see completed is as final as from anywhere.
 func (s *Store) glance(ctx context.Context, key string) (f found, err error) {
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
+		f = found{} // of a try whose connection broke behind the row
 		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
 			if err := prepare(ctx, conn.Conn(), t.glances); err != nil {
 				return err

@@ -60,7 +60,7 @@ func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool
 	if err != nil {
 		return err
 	}
-	if err = do(conn, t); !isStalePlan(err) {
+	if err = do(conn, t); err == nil || !isStalePlan(err) {
 		return err
 	}
 	// Again on the same connection: of the others in the pool, each may have lost

@@ -2,9 +2,8 @@ package txstore
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // params are the parameters of one statement, one after the other, in the
@@ -76,12 +75,19 @@ func (p *params) bytes(v []byte) *params {
 
 // uuid puts an attempt id, which always has the form of one.
 func (p *params) uuid(v string) *params {
-	var u pgtype.UUID
-	if err := u.Scan(v); err != nil {
+	digits := make([]byte, 0, 36)
+	for i := range len(v) {
+		if v[i] != '-' {
+			digits = append(digits, v[i])
+		}
+	}
+	b := p.space(16)
+	if len(digits) != 32 {
 		return p.null() // and the column refuses it
 	}
-	b := p.space(len(u.Bytes))
-	copy(b, u.Bytes[:])
+	if _, err := hex.Decode(b, digits); err != nil {
+		return p.null()
+	}
 	return p.put(b)
 }
 
