@@ -26,11 +26,13 @@ var notThroughPooler = map[string]string{
 	"TestServersLimitsAreNeverLooserThanTheSessions":    "PgBouncer refuses the settings as startup parameters",
 	"TestTransactionIsAsConfiguredInEverySession":       "it gives its sessions settings, which a pooler hands to the next client",
 	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
+	"TestHandlerThatDeallocatesEachTime":                "PgBouncer ends the connection of who executes a statement that was deallocated",
+	"TestPoolThatDiscardsPreparedStatements":            "the same",
 }
 
-// What these leave on a server connection, their handlers have put there by SET:
-// a pooler hands it to the next client, and no library can help that.
-var leavesSettings = map[string]bool{"TestHandlerChangesSettings": true}
+// What these leave on a server connection, their handlers or their pools have put
+// there by SET: a pooler hands it to the next client, and no library can help that.
+var leavesSettings = map[string]bool{"TestHandlerChangesSettings": true, "TestTransactionIsAsConfiguredInEverySession": true}
 
 // reach returns the URL that the test's Stores have of the database.
 func reach(tb testing.TB, directURL string) string {
