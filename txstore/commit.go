@@ -161,7 +161,7 @@ func (r *reservation) send(ctx context.Context, response idem.Cached) (out outco
 	}
 	r.store.letGo(r.tx.conn, r.probe.h)
 	if isStalePlan(err) {
-		r.store.forgetPlans(ctx, r.tx.conn)
+		r.store.forgetPlans(ctx, r.tx.conn, err)
 	}
 	if sqlState(err) == "26000" {
 		plansOn(r.tx.conn).stolen()

@@ -65,7 +65,7 @@ func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool
 	}
 	// Again on the same connection: of the others in the pool, each may have lost
 	// its statements, too.
-	s.forgetPlans(ctx, conn.Conn())
+	s.forgetPlans(ctx, conn.Conn(), err)
 	return do(conn, t)
 }
 
@@ -88,17 +88,25 @@ func (s *Store) mend(ctx context.Context, conn *pgxpool.Conn, err error) (repeat
 	case conn.Conn().IsClosed():
 		return !pgconn.Timeout(err)
 	case isStalePlan(err):
-		s.forgetPlans(ctx, conn.Conn())
+		s.forgetPlans(ctx, conn.Conn(), err)
 		return true
 	}
 	return isConflict(err)
 }
 
-// forgetPlans makes pgx and the Store prepare everything on conn anew. They would
-// go on using the names of statements that are gone.
-func (s *Store) forgetPlans(ctx context.Context, conn *pgx.Conn) {
+// forgetPlans makes the Store prepare its statements on conn anew, and pgx
+// everything, unless it was our table that has changed: both would go on using the
+// names of statements that are gone.
+func (s *Store) forgetPlans(ctx context.Context, conn *pgx.Conn, because error) {
+	forget := conn.DeallocateAll
+	if sqlState(because) == "0A000" {
+		// What the pool's AfterConnect has prepared is as good as it was, and
+		// would not be prepared again.
+		forget = func(ctx context.Context) error { return plansOn(conn).deallocate(ctx, conn.PgConn()) }
+	}
+	err := roundTrip(ctx, conn, s.config.ReserveTimeout, forget)
 	plansOn(conn).forget()
-	if err := roundTrip(ctx, conn, s.config.ReserveTimeout, conn.DeallocateAll); err != nil {
+	if err != nil {
 		s.config.OnError(fmt.Errorf("txstore: forgetting prepared statements: %w", err))
 	}
 }

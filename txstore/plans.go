@@ -104,6 +104,20 @@ func (p *plans) add(ctx context.Context, conn *pgconn.PgConn, missing []*stateme
 	return nil
 }
 
+// deallocate makes the server forget what was prepared. To name what it does not
+// know is no error.
+func (p *plans) deallocate(ctx context.Context, conn *pgconn.PgConn) error {
+	pipeline := conn.StartPipeline(ctx)
+	for name := range p.prepared {
+		pipeline.SendDeallocate(name)
+	}
+	if err := pipeline.Sync(); err != nil {
+		_ = pipeline.Close()
+		return err
+	}
+	return pipeline.Close()
+}
+
 // forget forgets what was prepared on a connection that has it no more.
 func (p *plans) forget() {
 	p.ready = nil

@@ -42,6 +42,26 @@ func TestHandlerThatDeallocatesEachTime(t *testing.T) {
 	}
 }
 
+// Behaviour 51. What the user has prepared on the pool's connections survives a
+// change of the records table.
+func TestSchemaChangeKeepsTheUsersPreparedStatements(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Conns: 1, Pool: func(c *pgxpool.Config) {
+		c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Prepare(ctx, "pay", insertPayment)
+			return err
+		}
+	}})
+	w.warm()
+	w.exec(`ALTER TABLE pgidem_records ALTER COLUMN status TYPE bigint`)
+	a := w.attempt("k").mustBeFresh()
+	if err := a.exec("pay", "k"); err != nil {
+		t.Fatal(err)
+	}
+	a.mustCommit("paid")
+	w.mustHold("k", 1, 1)
+}
+
 // Behaviour 51. A pool whose hook takes the prepared statements from each
 // connection has none that a Reserve could go to instead, and needs none.
 func TestPoolThatDiscardsPreparedStatements(t *testing.T) {
