@@ -24,7 +24,6 @@ var notThroughPooler = map[string]string{
 	"TestBrokenWakeCheckDoesNotSpoilASuccess":           "PgBouncer refuses statement_timeout as a startup parameter",
 	"TestBrokenWakeCheckOfARelease":                     "the same",
 	"TestServersLimitsAreNeverLooserThanTheSessions":    "PgBouncer refuses the settings as startup parameters",
-	"TestTransactionIsAsConfiguredInEverySession":       "it gives its sessions settings, which a pooler hands to the next client",
 	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
 	"TestHandlerThatDeallocatesEachTime":                "PgBouncer ends the connection of who executes a statement that was deallocated",
 	"TestPoolThatDiscardsPreparedStatements":            "the same",
