@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -18,7 +19,7 @@ type reply struct {
 	kind    string
 	text    string // the record, or the hash of one
 	attempt string // of the record whose hash is text
-	number  int64  // the time of a Commit, or what is left of a lease; microseconds
+	number  int64  // the time of a Commit, or what is left of what was found; microseconds
 }
 
 // replyOf reads what a script has returned: a number if it has committed, or else
@@ -40,6 +41,19 @@ func replyOf(value any) (r reply) {
 		}
 	}
 	return r
+}
+
+// longest is more microseconds than anybody waits, and no more than a time.Duration
+// can hold.
+const longest = int64(maxLimit / time.Microsecond)
+
+// expiry is when what was found may have expired, if the call was asked at the given
+// time, or zero if nothing was found.
+func (r reply) expiry(asked time.Time) time.Time {
+	if r.kind != replyHeld && r.kind != replyExpired {
+		return time.Time{}
+	}
+	return asked.Add(time.Duration(min(r.number, longest)) * time.Microsecond)
 }
 
 // answer is the end of a call.

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -22,22 +23,27 @@ type flights struct {
 // flight is one leader and those who follow it.
 type flight struct {
 	key, hash string
-	behind    *flight // of the same key and another hash
+	came      time.Time // when its leader came
+	behind    *flight   // of the same key and another hash
 	// poked has a value when it is time to probe. It is nil until the leader
 	// waits.
 	poked chan struct{}
 	early bool // it was time before the leader waited
-	// done is closed when the flight has ended. cached and err are set before.
-	// It is nil until somebody waits for that.
+	// done is closed when the flight has ended. cached, until and err are set
+	// before. It is nil until somebody waits for that.
 	done chan struct{}
 
 	seen   bool // the key was seen in flight
 	cached *idem.Cached
-	err    error
+	// until is when what it ends with may have expired; see request. It is zero if
+	// that does not expire.
+	until time.Time
+	err   error
 }
 
-// join returns the request's flight, and whether the caller leads it.
-func (fs *flights) join(key, hash string) (f *flight, leads bool) {
+// join returns the flight of a request that came at the given time, and whether the
+// caller leads it.
+func (fs *flights) join(key, hash string, came time.Time) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f := fs.find(key, hash); f != nil {
@@ -47,7 +53,7 @@ func (fs *flights) join(key, hash string) (f *flight, leads bool) {
 	if fs.byKey == nil {
 		fs.byKey = make(map[string]*flight)
 	}
-	f = &flight{key: key, hash: hash, behind: fs.byKey[key]}
+	f = &flight{key: key, hash: hash, came: came, behind: fs.byKey[key]}
 	fs.byKey[key] = f
 	return f, true
 }
@@ -90,7 +96,7 @@ func (fs *flights) wasSeen(f *flight) bool {
 
 // end dissolves the flight. With neither a response nor an error its followers
 // try for themselves, and one of them leads the next flight.
-func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
+func (fs *flights) end(f *flight, cached *idem.Cached, until time.Time, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if !fs.remove(f) || f.done == nil {
@@ -102,7 +108,7 @@ func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
 		copied := cached.Clone()
 		f.cached = &copied
 	}
-	f.err = err
+	f.until, f.err = until, err
 	close(f.done)
 }
 
@@ -125,16 +131,18 @@ func (fs *flights) remove(f *flight) bool {
 	return true
 }
 
-// deliver hands a response that was committed here to those who wait for it.
-func (fs *flights) deliver(key, hash string, response idem.Cached) {
+// deliver hands a response that was committed here to those who wait for it and came
+// before it may have expired, which is at until. If its leader did not, nobody did.
+func (fs *flights) deliver(key, hash string, response idem.Cached, until time.Time) {
 	fs.mu.Lock()
 	f := fs.find(key, hash)
-	if f != nil {
+	told := f != nil && f.came.Before(until)
+	if told {
 		f.awaited() // by its leader, who may have looked before, and waits next
 	}
 	fs.mu.Unlock()
-	if f != nil {
-		fs.end(f, &response, nil)
+	if told {
+		fs.end(f, &response, until, nil)
 	}
 }
 
@@ -163,6 +171,9 @@ func (q *request) follow(f *flight) (*idem.Cached, error) {
 	case <-f.done:
 		// Its leader may be about to note that, where a Commit here has ended it.
 		q.seen = q.seen || q.store.flights.wasSeen(f)
+		if !f.until.IsZero() && !q.came.Before(f.until) {
+			return nil, nil // what the leader was told of may have expired before
+		}
 		return f.result()
 	case <-q.ctx.Done():
 		return nil, q.followEnded(q.ctx, f)

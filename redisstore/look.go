@@ -1,8 +1,18 @@
 package redisstore
 
 import (
+	"time"
+
 	"github.com/redis/go-redis/v9"
 )
+
+// sharedFor is how long after a look with a plain command has been asked what it
+// finds is given to those who come meanwhile: nobody knows when it expires. So what
+// such a look shares may have expired up to this long before a request came, which
+// is to the side on which nothing runs twice. It is more than a round trip takes, so
+// that those who come at the same time do not look twice, and a reply that took
+// longer is given only to who came early enough.
+const sharedFor = 100 * time.Millisecond
 
 // look asks the server for the key, and reserves it if it is free.
 //
@@ -18,6 +28,7 @@ func (q *request) look() (reply, error) {
 		case isRefused(err):
 			q.store.scriptsOnly.CompareAndSwap(false, redis.HasErrorPrefix(err, "syntax error"))
 		case err != nil, a.kind == replyFresh, isCompleted(a.text):
+			a.number = sharedFor.Microseconds() // for want of what is left of the record
 			return a, err
 		}
 	}

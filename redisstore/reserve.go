@@ -16,11 +16,16 @@ type request struct {
 	key     string
 	hash    string
 	ttl     time.Duration
+	came    time.Time
 	attempt *idem.Attempt // nil: none
 	id      string
 	seen    bool // the key was seen in flight
 	looked  bool // at the key, with a plain command
 	listens bool // a message that the attempt in flight has ended would be heard
+	// until is when what the last probe found may have expired, by this process's
+	// monotonic clock and no later than by the server's: the word of it can take
+	// long to come. It is zero if nothing was found.
+	until time.Time
 
 	name  any    // of the Redis key
 	lease string // the record of it
@@ -39,7 +44,7 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	if err := s.refuse(ctx, key, ttl); err != nil {
 		return nil, false, err
 	}
-	q := &request{store: s, ctx: ctx, key: key, hash: requestHash, ttl: ttl}
+	q := &request{store: s, ctx: ctx, key: key, hash: requestHash, ttl: ttl, came: time.Now()}
 	q.attempt, _ = idem.AttemptFromContext(ctx)
 	q.id = idOf(q.attempt)
 	q.name, q.lease = s.redisKey(key), encodeLease(q.id, requestHash)
@@ -75,7 +80,7 @@ func (q *request) once() (*idem.Cached, bool, error) {
 // share lets one of the process's requests for the key look and wait for all.
 func (q *request) share() (*idem.Cached, bool, error) {
 	for {
-		f, leads := q.store.flights.join(q.key, q.hash)
+		f, leads := q.store.flights.join(q.key, q.hash, q.came)
 		if leads {
 			return q.lead(f)
 		}
@@ -86,7 +91,7 @@ func (q *request) share() (*idem.Cached, bool, error) {
 }
 
 func (q *request) lead(f *flight) (existing *idem.Cached, fresh bool, err error) {
-	defer func() { q.store.flights.end(f, existing, q.shared(err)) }()
+	defer func() { q.store.flights.end(f, existing, q.until, q.shared(err)) }()
 	var w *wait
 	defer func() { w.stop() }()
 	for {
@@ -134,6 +139,7 @@ type finding struct {
 func (q *request) probe() (finding, error) {
 	began := time.Now()
 	a, err := q.look()
+	q.until = a.expiry(began)
 	switch {
 	case err != nil && q.ctx.Err() != nil:
 		return finding{}, waitEnded(q.ctx, q.seen)

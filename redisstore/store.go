@@ -85,6 +85,7 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 	c := newCall(ctx, commitScript, r.name,
 		&r.lease, &r.ttl, &r.remember, encodeCompleted(r.id, requestHash, response), s.listener.publish)
 	c.stays = true
+	asked := time.Now()
 	a, err := s.run(c)
 	if err != nil {
 		r.endLater()
@@ -92,7 +93,8 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 	}
 	if a.kind == replyCommitted {
 		response.RequestHash, response.StoredAt = requestHash, serverTime(a.number)
-		s.flights.deliver(key, requestHash, response)
+		// The TTL was rounded up.
+		s.flights.deliver(key, requestHash, response, asked.Add(time.Duration(r.ttl-1)*time.Millisecond))
 	}
 	defer r.settle()
 	return committed(a, r, requestHash)

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"testing"
@@ -11,9 +12,10 @@ import (
 	"github.com/pgidem/pgidem/redisstore"
 )
 
-// moments is a hook that lets something happen before or after scripts that a
-// client sends, each numbered from 1.
+// moments is a hook that lets something happen before or after commands of one name
+// that a client sends, each numbered from 1.
 type moments struct {
+	name          string // "": those that run a script
 	before, after func(n int)
 
 	mu sync.Mutex
@@ -28,7 +30,7 @@ func (*moments) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 
 func (m *moments) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() != evalsha {
+		if cmd.Name() != cmp.Or(m.name, evalsha) {
 			return next(ctx, cmd)
 		}
 		m.mu.Lock()

@@ -34,7 +34,7 @@ if r and only_remembered(r, now) then
   if r.state == 'R' then
     redis.pcall('SET', KEYS[1], head('T', r.forgotten, now, r.attempt) .. tail, 'KEEPTTL')
   end
-  return { 'expired', string.sub(tail, 5) }
+  return { 'expired', string.sub(tail, 5), (r.forgotten or r.ends) - now }
 end
 if r and r.state == 'L' then
   r.ends = now + (redis.call('PTTL', KEYS[1]) - ARGV[3]) * 1000
@@ -46,7 +46,9 @@ if r and now < r.ends and (r.state ~= 'L' or r.attempt ~= ARGV[1]) then
   if r.state == 'L' and ARGV[5] == '1' then
     watch(KEYS[1], r, record)
   end
-  return { 'held', record, r.ends - now }
+  -- In state C only the key knows when it expires.
+  local left = r.state == 'C' and redis.call('PTTL', KEYS[1]) * 1000 or r.ends - now
+  return { 'held', record, left }
 end
 -- Whoever waits for the end of the lease that was here does not know that it has
 -- changed hands, and is to be told of the end of this one.
