@@ -144,12 +144,15 @@ func (s *Store) await(c *call) (a answer, ok bool) {
 		}
 		<-c.done // the answer came in this very moment, or the end of patience
 	}
-	a, ok = c.answer, !c.givenUp
+	if c.givenUp {
+		return answer{}, false // the answer may be coming in this very moment
+	}
+	a = c.answer
 	// The sender has let go of it with its answer; patience may be looking at it.
 	if s.patience.end(c) {
 		c.recycle()
 	}
-	return a, ok
+	return a, true
 }
 
 // abandon returns false if there is an answer already.

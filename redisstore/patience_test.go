@@ -53,3 +53,20 @@ func TestSilentServerIsGivenUpAfterTheCallTimeout(t *testing.T) {
 	w.attempt("owned").mustReplay("paid")
 	eventually(t, "what nobody waits for any more is undone", func() bool { return w.attempt("k1").reserve().fresh })
 }
+
+// The answer to a call that was given up comes when its caller has gone on. What
+// the two do with the call is not ordered, which only a run with -race can tell, and
+// only where nothing else orders it: not beside other tests.
+func TestLateAnswerDoesNotMeetItsCaller(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	addr := ownServer(t, redisserver.Options{}).Addr()
+	w := newWorld(t, given{Addr: addr, Config: redisstore.Config{CallTimeout: limit}})
+	w.attempt("warm").mustBeFresh().mustRelease()
+	if err := w.client.Do(t.Context(), "CLIENT", "PAUSE", "100", "WRITE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.attempt("k").reserve(); !errors.Is(r.err, idem.ErrStoreUnavailable) {
+		t.Errorf("%s, want ErrStoreUnavailable", r.body())
+	}
+	w.store.Close() // when the answer has come
+}
