@@ -91,13 +91,23 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 		r.endLater()
 		return unavailable(err)
 	}
-	if a.kind == replyCommitted {
-		response.RequestHash, response.StoredAt = requestHash, serverTime(a.number)
-		// The TTL was rounded up.
-		s.flights.deliver(key, requestHash, response, asked.Add(time.Duration(r.ttl-1)*time.Millisecond))
-	}
+	s.tell(r, a, requestHash, response, asked)
 	defer r.settle()
 	return committed(a, r, requestHash)
+}
+
+// tell lets those who wait in this process know what the reply to a Commit that was
+// asked at the given time means for them.
+func (s *Store) tell(r *reservation, a reply, hash string, response idem.Cached, asked time.Time) {
+	if a.kind != replyCommitted {
+		// Their attempt in flight has ended, and how is on the server: it may have
+		// committed before, in a call whose reply was lost.
+		s.flights.poke(r.key)
+		return
+	}
+	response.RequestHash, response.StoredAt = hash, serverTime(a.number)
+	// The TTL was rounded up.
+	s.flights.deliver(r.key, hash, response, asked.Add(time.Duration(r.ttl-1)*time.Millisecond))
 }
 
 // committed says what the reply to a Commit means for the owner of r.

@@ -3,12 +3,14 @@ package redisstore_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/redisstore"
 )
 
@@ -173,5 +175,31 @@ func TestMarkOutlastsTheLease(t *testing.T) {
 				t.Errorf("told after %v: the lease had to end", took)
 			}
 		})
+	}
+}
+
+// A Commit whose reply was lost is repeated, and finds its record there already.
+// Who waits in the same process is answered then, and need not wait for its poll.
+func TestRepeatedCommitWakesWhoWaitsHere(t *testing.T) {
+	t.Parallel()
+	w, p := tapped(t, redis.Options{MaxRetries: -1})
+	w = w.process(given{Client: redis.Options{MaxRetries: -1}, Config: redisstore.Config{PollInterval: never, DisableListen: true}})
+	if err := redisstore.LoadScripts(t.Context(), w.client); err != nil {
+		t.Fatal(err)
+	}
+	a := w.attempt("k").mustBeFresh()
+	waiting := w.attempt("k").start()
+	eventually(t, "a duplicate waits", func() bool { return w.store.Waiting("k") })
+	p.loseReplyTo(evalsha)
+	if err := a.commit("paid"); !errors.Is(err, idem.ErrStoreUnavailable) {
+		t.Fatalf("Commit: %v, want ErrStoreUnavailable", err)
+	}
+	began := time.Now()
+	a.mustCommit("paid")
+	if got := await(t, "the duplicate", waiting); got.body() != "paid" {
+		t.Errorf("the duplicate got %s", got.body())
+	}
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("answered after %v: the lease had to end", took)
 	}
 }
