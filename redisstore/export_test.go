@@ -73,7 +73,7 @@ func (s *Store) Subscribed(key string) bool {
 	s.listener.mu.Lock()
 	defer s.listener.mu.Unlock()
 	for _, session := range s.listener.sessions {
-		if e := session.wanted[s.config.Prefix+key]; e != nil && e.confirmed {
+		if e := session.wanted[s.config.Prefix+key]; e != nil && e.confirmed && len(e.waiters) > 0 {
 			return true
 		}
 	}

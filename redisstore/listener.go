@@ -34,7 +34,7 @@ type registration struct {
 	wake    chan struct{}
 }
 
-// entry is a channel that somebody waits on.
+// entry is a channel that somebody waits on, or did until just now.
 type entry struct {
 	// confirmed: the server has the subscription, so that no message that is
 	// published from now on is missed.

@@ -34,7 +34,7 @@ type session struct {
 	listener *listener
 	node     string
 	client   subscriber
-	wanted   map[string]*entry // guarded by listener.mu
+	wanted   map[string]*entry // guarded by listener.mu; some without waiters, for a moment
 	changed  chan struct{}     // has a value when wanted has changed
 }
 
@@ -65,7 +65,8 @@ func (s *session) remove(r *registration) {
 	}
 	delete(e.waiters, r)
 	if len(e.waiters) == 0 {
-		delete(s.wanted, r.channel)
+		// What is known of the subscription stays until that ends: another waiter
+		// may come before.
 		signal(s.changed)
 	}
 }
@@ -174,8 +175,11 @@ func (s *session) follow(connection *redis.PubSub, subscribed map[string]bool) e
 func (s *session) difference(subscribed map[string]bool) (more, fewer []string) {
 	s.listener.mu.Lock()
 	defer s.listener.mu.Unlock()
-	for channel := range s.wanted {
-		if !subscribed[channel] {
+	for channel, e := range s.wanted {
+		switch {
+		case len(e.waiters) == 0:
+			delete(s.wanted, channel)
+		case !subscribed[channel]:
 			more = append(more, channel)
 		}
 	}
@@ -191,8 +195,10 @@ func (s *session) difference(subscribed map[string]bool) (more, fewer []string) 
 func (s *session) leave() bool {
 	s.listener.mu.Lock()
 	defer s.listener.mu.Unlock()
-	if len(s.wanted) > 0 {
-		return false
+	for _, e := range s.wanted {
+		if len(e.waiters) > 0 {
+			return false
+		}
 	}
 	delete(s.listener.sessions, s.node)
 	return true
