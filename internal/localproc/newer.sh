@@ -10,7 +10,7 @@
 set -eu
 [ $# -ge 3 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
-folder=$(cd "$1" && pwd)
+folder=$(CDPATH= cd -- "$1" && pwd)
 packages=$2
 shift 2
 fail() { echo "newer.sh: no newer $packages: $1" >&2; exit 1; }
@@ -23,12 +23,16 @@ ready() {
 if ready "$@"; then exit 0; fi
 
 [ "$(id -u)" = 0 ] || fail "mmdebstrap needs root"
+# Another run would remove under this one's hands what it has fetched.
+exec 8>>"$folder/lock"
+flock -w 900 8 || fail "another run on $folder does not end"
+if ready "$@"; then exit 0; fi
 if ! command -v mmdebstrap >/dev/null; then
   command -v apt-get >/dev/null || fail "this is no Debian, and mmdebstrap is not installed"
   # One installation at a time, as everybody here: apt-get fails on a lock of its own.
-  exec 9>"${TMPDIR:-/tmp}/pgidem-install.lock"
+  exec 9>>"${TMPDIR:-/tmp}/pgidem-install.lock"
   flock -w 300 9 || fail "another installation does not end"
-  { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-upgrade --no-install-recommends mmdebstrap; } >&2 \
+  { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-upgrade --no-install-recommends mmdebstrap; } >&2 \
     || fail "mmdebstrap cannot be installed"
   exec 9>&-
 fi
