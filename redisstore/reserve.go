@@ -32,7 +32,9 @@ type request struct {
 }
 
 // Reserve implements [idem.Store]. The hash of the attempt in flight is compared
-// at once. Duplicates in one process share one wait. While the reservation is
+// at once. Duplicates in one process share one look and one wait; where a look found
+// a record, a duplicate that came within 100 milliseconds after it was asked may be
+// given one that has expired since, and a later one never. While the reservation is
 // held its lease is renewed, for no longer than the attempt's MaxHandlerTime and
 // one lease more if that is limited; when it is lost the attempt is told. Beside
 // the errors of the interface it returns [idem.ErrRecordUnreadable].
