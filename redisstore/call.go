@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -43,9 +44,8 @@ func replyOf(value any) (r reply) {
 	return r
 }
 
-// longest is more microseconds than anybody waits, and no more than a time.Duration
-// can hold.
-const longest = int64(maxLimit / time.Microsecond)
+// longest is as many microseconds as a time.Duration can hold.
+const longest = math.MaxInt64 / int64(time.Microsecond)
 
 // expiry is when what was found may have expired, if the call was asked at the given
 // time, or zero if nothing was found.
