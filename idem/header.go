@@ -59,13 +59,14 @@ func storable(name string) bool {
 	return true
 }
 
-// cloneHeader returns a deep copy of h. Most fields have one value.
-func cloneHeader(h http.Header) http.Header {
+// cloneHeader returns a deep copy of h, with the values in room as long as there
+// is any. Most fields have one value.
+func cloneHeader(h http.Header, room []string) http.Header {
 	if h == nil {
 		return nil
 	}
 	clone := make(http.Header, len(h))
-	room := make([]string, 0, len(h))
+	room = slices.Grow(room, len(h))
 	for name, values := range h {
 		clone[name] = appendedTo(&room, values)
 	}

@@ -12,6 +12,7 @@ type handling struct {
 	recorder recorder
 	url      url.URL
 	body     bufferedBody
+	values   [8]string // of the request's header, if they are no more
 }
 
 // begin returns a copy of outer that the handler may do with what it likes, with
@@ -21,7 +22,7 @@ func (h *handling) begin(ctx context.Context, outer *http.Request, body []byte) 
 	flat.URL, flat.Header = nil, nil
 	r := flat.Clone(ctx)
 	r.URL = h.copyURL(outer.URL)
-	r.Header = cloneHeader(outer.Header)
+	r.Header = cloneHeader(outer.Header, h.values[:0])
 	setBody(r, body, &h.body)
 	return r
 }
