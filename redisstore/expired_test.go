@@ -2,13 +2,13 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pgidem/pgidem/idem"
-	"github.com/pgidem/pgidem/redisstore"
 )
 
 // joining is a context that says when somebody waits for its end, as a request
@@ -46,6 +46,19 @@ func (a *attempt) mustBeFreshFor(ttl time.Duration) *attempt {
 		a.Fatalf("Reserve: fresh %t, error %v, want it fresh", fresh, err)
 	}
 	return a
+}
+
+// mustExpire returns when there is no record of key that is replayed.
+func (w *world) mustExpire(key string) {
+	w.Helper()
+	eventually(w.TB, "the record has expired", func() bool {
+		a := w.attempt(key)
+		r := a.reserve()
+		if r.fresh {
+			a.mustRelease()
+		}
+		return r.existing == nil
+	})
 }
 
 // mustGo returns when there is no record of key any more, or only that of a lease.
@@ -135,6 +148,34 @@ func TestFollowerOfAWaiterIsNotGivenWhatHasExpired(t *testing.T) {
 	}
 }
 
+// Behaviour 8. A key that was forgotten before a request came is free for it,
+// although a look that found it expired is still on its way back.
+func TestFollowerIsNotRefusedForWhatWasForgottenBeforeItCame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	longer(t, 30*time.Millisecond, func(key string, remember time.Duration) bool {
+		there, config := w.waiter(), idem.AttemptConfig{RememberExpired: remember}
+		w.attemptWith(key, config).mustBeFreshFor(time.Millisecond).mustCommit("paid")
+		w.mustExpire(key)
+		var late <-chan reserved
+		follower := there.attemptWith(key, config)
+		there.client.AddHook(&moments{after: at(1, func() {
+			w.mustGo(key)
+			late = follower.follow()
+		})})
+		leader := there.attemptWith(key, config)
+		led := leader.reserve()
+		if led.fresh {
+			leader.mustRelease()
+		}
+		if got := await(t, "the follower", late); !got.fresh {
+			t.Errorf("a follower got %s, want to be fresh", got.body())
+		}
+		follower.mustRelease()
+		return errors.Is(led.err, idem.ErrKeyExpired)
+	})
+}
+
 // Behaviour 8. A response that was committed in this process, and expired before
 // the word of it came back, is not handed to who came after that: neither beside
 // one who waited already, nor where nobody did and it is the next attempt that is
@@ -144,10 +185,7 @@ func TestCommitHereIsNotHandedToWhoCameAfterItsExpiry(t *testing.T) {
 	const ttl = 50 * time.Millisecond
 	t.Run("BesideAWaiter", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, given{Config: redisstore.Config{PollInterval: never}})
-		if err := redisstore.LoadScripts(t.Context(), w.client); err != nil {
-			t.Fatal(err)
-		}
+		w := newWorld(t, given{}).waiter()
 		owner := w.attempt("k").mustBeFreshFor(ttl)
 		waiting := w.attempt("k").start()
 		eventually(t, "a duplicate waits", func() bool { return w.store.Waiting("k") })
@@ -166,10 +204,7 @@ func TestCommitHereIsNotHandedToWhoCameAfterItsExpiry(t *testing.T) {
 	})
 	t.Run("AtTheNextAttempt", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, given{Config: redisstore.Config{PollInterval: never}})
-		if err := redisstore.LoadScripts(t.Context(), w.client); err != nil {
-			t.Fatal(err)
-		}
+		w := newWorld(t, given{}).waiter()
 		owner, next := w.attempt("k").mustBeFreshFor(ttl), w.process(given{}).attempt("k")
 		var late <-chan reserved
 		w.client.AddHook(&moments{after: at(1, func() {
@@ -184,32 +219,4 @@ func TestCommitHereIsNotHandedToWhoCameAfterItsExpiry(t *testing.T) {
 			t.Errorf("who came late got %s", got.body())
 		}
 	})
-}
-
-// Who comes while another's look is under way does not look again, unless that
-// takes long.
-func TestDuplicatesShareOneLook(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, given{})
-	w.attempt("k").mustBeFresh().mustCommit("paid")
-	shared := func() bool {
-		there, sent := w.watched("")
-		var followers []<-chan reserved
-		there.client.AddHook(&moments{name: "set", after: at(1, func() {
-			for range 10 {
-				followers = append(followers, there.attempt("k").follow())
-			}
-		})})
-		looks := sent.during(func() {
-			there.attempt("k").mustReplay("paid")
-			for _, f := range followers {
-				if got := await(t, "a follower", f); got.body() != "paid" {
-					t.Errorf("a follower got %s", got.body())
-				}
-			}
-		})
-		return len(looks) == 1
-	}
-	// On a busy machine they may all come too late for it.
-	eventually(t, "eleven requests have looked once", shared)
 }

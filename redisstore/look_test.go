@@ -164,3 +164,36 @@ func TestKeyGoesWhenTheRecordExpires(t *testing.T) {
 		t.Errorf("the key goes at %d, and is forgotten at %d microseconds", at.UnixMicro(), ends("r", 54))
 	}
 }
+
+// Who comes while another's look is under way does not look again, unless that
+// takes long.
+func TestDuplicatesShareOneLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.attempt("k").mustBeFresh().mustCommit("paid")
+	shared := func() bool {
+		there, sent := w.watched("")
+		var followers []<-chan reserved
+		there.client.AddHook(&moments{name: "set", after: at(1, func() {
+			for range 10 {
+				followers = append(followers, there.attempt("k").follow())
+			}
+		})})
+		looks := sent.during(func() {
+			there.attempt("k").mustReplay("paid")
+			for _, f := range followers {
+				if got := await(t, "a follower", f); got.body() != "paid" {
+					t.Errorf("a follower got %s", got.body())
+				}
+			}
+		})
+		return len(looks) == 1
+	}
+	// On a busy machine they may all come too late for it.
+	for range 10 {
+		if shared() {
+			return
+		}
+	}
+	t.Error("eleven requests have never looked once")
+}
