@@ -145,7 +145,8 @@ func settings(ctx context.Context, tb testing.TB, q interface {
 func leakedSettings(ctx context.Context, tb testing.TB, direct *pgx.Conn, throughPooler string) (leaked []string) {
 	tb.Helper()
 	want := settings(ctx, tb, direct)
-	for looked := 0; looked < serverConns(ctx, tb, direct); looked++ {
+	looked := 0
+	for serverConns(ctx, tb, direct) > looked {
 		client, err := pgx.Connect(ctx, throughPooler)
 		if err != nil {
 			tb.Errorf("through the pooler: %v", err)
@@ -165,6 +166,7 @@ func leakedSettings(ctx context.Context, tb testing.TB, direct *pgx.Conn, throug
 		if got := settings(ctx, tb, tx); got != want {
 			leaked = append(leaked, got)
 		}
+		looked++
 	}
 	return leaked
 }
