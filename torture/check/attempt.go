@@ -29,15 +29,17 @@ func (k *key) metOther(a asked) bool {
 	})) > 0
 }
 
-// inFlightUntil is when no attempt of b's is in flight any more. One that was
-// refused for its hash, or was answered from a record, made none. Under a lease
-// one can be left behind in all other cases.
+// inFlightUntil is when no attempt of b's is in flight any more. In a transaction
+// any request may have made one, also one that was answered from a record or
+// refused for its hash in the end: its attempt was undone, and another's took
+// effect before it could run again. Under a lease such a request has made none,
+// and in all other cases an attempt can be left behind.
 func (k *key) inFlightUntil(b asked) time.Duration {
 	switch {
-	case b.effect == mismatched || b.Replayed:
-		return b.Sent
 	case k.transactional() && b.effect != unknown:
 		return b.Ended
+	case b.effect == mismatched || b.Replayed:
+		return b.Sent
 	}
 	return math.MaxInt64
 }

@@ -71,7 +71,14 @@ var ofOtherRequests = []breakage{
 		run.Requests = slices.DeleteFunc(run.Requests, func(r history.Request) bool {
 			return same(r) && r.Amount == other.Amount && !isMismatch(r)
 		})
-		return onRequest(run, func(r history.Request) bool { return same(r) && r.Replayed }, func(r *history.Request) {
+		// After all the others: one of them may have met an attempt that was undone.
+		last := time.Duration(0)
+		for _, r := range run.Requests {
+			if same(r) && isMismatch(r) {
+				last = max(last, r.Ended)
+			}
+		}
+		return onRequest(run, func(r history.Request) bool { return same(r) && r.Replayed && r.Ended > last }, func(r *history.Request) {
 			addLater(run, *r, 422, "hash-mismatch")
 		})
 	}},
