@@ -27,6 +27,7 @@ type options struct {
 	baseline  string
 	rows      int
 	keys      string
+	buffers   string
 }
 
 // modes are what can be measured, besides the table.
@@ -53,6 +54,7 @@ func parse(arguments []string) (options, error) {
 	flags.StringVar(&o.baseline, "baseline", "", "`file` of an earlier -json to compare the ratios with")
 	flags.IntVar(&o.rows, "rows", 10_000_000, "records, for -scale")
 	flags.StringVar(&o.keys, "keys", "v4,v7", "kinds of UUID, for -scale")
+	flags.StringVar(&o.buffers, "buffers", "", "shared_buffers of the server, for -scale (default: the server's)")
 	quick := flags.Bool("quick", false, "about a minute: three short rounds with 16 clients")
 	redis := flags.Bool("redis", false, "only fresh and replay of redisstore, against bare commands")
 	chosen := make([]bool, len(modes))

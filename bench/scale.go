@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,8 +13,6 @@ import (
 	"github.com/pgidem/pgidem/bench/internal/contend"
 	"github.com/pgidem/pgidem/bench/internal/filling"
 	"github.com/pgidem/pgidem/bench/internal/payment"
-	"github.com/pgidem/pgidem/bench/internal/stats"
-	"github.com/pgidem/pgidem/bench/internal/turns"
 	"github.com/pgidem/pgidem/internal/record"
 	"github.com/pgidem/pgidem/txstore"
 )
@@ -32,17 +29,22 @@ type table struct {
 	keys  filling.Keys
 	pool  *pgxpool.Pool
 	store contend.Contender
+	bare  contend.Contender // the plain SELECT, which a large table makes slower too
 }
 
 // runScale compares a table of millions of records with one that is as good as
 // empty, for each kind of key.
 func runScale(ctx context.Context, o options) error {
-	s, err := openStage(ctx, ownServer)
+	var settings []string
+	if o.buffers != "" {
+		settings = append(settings, "shared_buffers="+o.buffers)
+	}
+	s, err := openStage(ctx, ownServer, settings...)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := checkRoom(os.TempDir(), o.rows*len(split(o.keys))); err != nil {
+	if err := checkRoom(os.TempDir(), o.rows); err != nil {
 		return err
 	}
 	fmt.Println(s.facts)
@@ -70,15 +72,32 @@ func (s *stage) scale(ctx context.Context, o options, kind filling.Kind) error {
 	if err := printSizes(ctx, large); err != nil {
 		return err
 	}
-	// What filling has left to be written would be written meanwhile.
-	if _, err := large.pool.Exec(ctx, "CHECKPOINT"); err != nil {
+	if err := settle(ctx, large.pool); err != nil {
 		return err
 	}
 	for _, clients := range o.clients {
-		for _, w := range []contend.Workload{contend.Fresh, contend.Replay} {
-			if err := compare(ctx, o, w, clients, small, large); err != nil {
+		for _, d := range duels {
+			if err := d.run(ctx, o, clients, small, large); err != nil {
 				return err
 			}
+		}
+	}
+	// The next kind of key is to have the memory for itself.
+	_, err = large.pool.Exec(ctx, "DROP SCHEMA "+large.name+" CASCADE")
+	return err
+}
+
+// settle brings a filled table to where one is that has been in use: what filling
+// has left to be written is, and what fits into memory is there.
+func settle(ctx context.Context, pool *pgxpool.Pool) error {
+	for _, sql := range []string{
+		"CHECKPOINT",
+		"CREATE EXTENSION IF NOT EXISTS pg_prewarm SCHEMA public",
+		"SELECT public.pg_prewarm('" + filling.Table + "')",
+		"SELECT public.pg_prewarm('" + filling.Table + "_pkey')",
+	} {
+		if _, err := pool.Exec(ctx, sql); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -114,7 +133,7 @@ func (s *stage) table(ctx context.Context, o options, schema string, keys fillin
 		return nil, err
 	}
 	s.onClose(store.Close)
-	t.store = contend.Store("txstore", store, store)
+	t.store, t.bare = contend.Store("txstore", store, store), contend.Bare(t.pool)
 	return t, t.fill(ctx)
 }
 
@@ -136,28 +155,4 @@ func printSizes(ctx context.Context, t *table) error {
 		t.name, t.keys.Count, each(size.Heap+size.Index+size.Other), each(size.Heap), each(size.Index), each(size.Other),
 		own, len(t.keys.At(0)), len(payment.Hash))
 	return nil
-}
-
-// compare lets the store work on both tables in turn, and says how much longer
-// it takes on the large one.
-func compare(ctx context.Context, o options, w contend.Workload, clients int, small, large *table) error {
-	rates, waits := map[*table][]float64{}, map[*table][]float64{}
-	for round := range o.rounds + 1 {
-		for i := range 2 {
-			t := []*table{small, large}[(i+round)%2]
-			result, err := turns.TakeFrom(ctx, t.store, t.source(w), turns.Load{Workload: w, Clients: clients, For: o.slice})
-			if err != nil {
-				return err
-			}
-			if round > 0 { // the first was to warm up
-				rates[t], waits[t] = append(rates[t], result.PerSecond), append(waits[t], result.P50)
-			}
-		}
-	}
-	ratio := stats.Summarize(stats.Quotients(rates[small], rates[large]))
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintf(out, "%s with %d clients\t%.0f/s, p50 %.2f ms small\t%.0f/s, p50 %.2f ms large\t%.2f times as slow (%.2f–%.2f)\n",
-		w, clients, stats.Median(rates[small]), stats.Median(waits[small]), stats.Median(rates[large]), stats.Median(waits[large]),
-		ratio.Median, ratio.Low, ratio.High)
-	return out.Flush()
 }

@@ -122,5 +122,5 @@ func besideSweep(ctx context.Context, t *table, sweeper *txstore.Store) (done sw
 // live is the traffic, for so long or until the channel is closed.
 func live(ctx context.Context, t *table, d time.Duration, until <-chan struct{}) (turns.Result, error) {
 	load := turns.Load{Workload: contend.Fresh, Clients: sweepClients, For: d, Until: until}
-	return turns.TakeFrom(ctx, t.store, t.source(contend.Fresh), load)
+	return turns.TakeFrom(ctx, t.store, t.fresh, load)
 }

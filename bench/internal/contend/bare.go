@@ -18,6 +18,9 @@ const selectRecord = "SELECT request_hash, status, header, body FROM pgidem_reco
 // the record read by its primary key.
 type bare struct{ pool *pgxpool.Pool }
 
+// Bare returns the reference on pool.
+func Bare(pool *pgxpool.Pool) Contender { return &bare{pool} }
+
 func (b *bare) Name() string        { return "bare" }
 func (b *bare) Plays(Workload) bool { return true }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/pgidem/pgidem/internal/record"
 )
 
-// table is found by the pool's search_path.
-const table = "pgidem_records"
+// Table is found by the pool's search_path.
+const Table = "pgidem_records"
 
 var columns = []string{"attempt_id", "stored_at", "expires_at", "status", "format", "key", "request_hash", "header", "body"}
 
@@ -28,12 +28,12 @@ const copied = 250_000
 func Fill(ctx context.Context, pool *pgxpool.Pool, keys Keys, ttl time.Duration, say func(done int)) error {
 	for from := 0; from < keys.Count; from += copied {
 		source := &rows{keys: keys, next: from, end: min(from+copied, keys.Count), ttl: ttl, header: record.EncodeHeader(payment.Header())}
-		if _, err := pool.CopyFrom(ctx, pgx.Identifier{table}, columns, source); err != nil {
+		if _, err := pool.CopyFrom(ctx, pgx.Identifier{Table}, columns, source); err != nil {
 			return fmt.Errorf("filling the table: %w", err)
 		}
 		say(source.end)
 	}
-	_, err := pool.Exec(ctx, "VACUUM ANALYZE "+table)
+	_, err := pool.Exec(ctx, "VACUUM ANALYZE "+Table)
 	return err
 }
 
@@ -72,8 +72,8 @@ type Sizes struct {
 
 // Measure returns what the table takes.
 func Measure(ctx context.Context, pool *pgxpool.Pool) (s Sizes, err error) {
-	err = pool.QueryRow(ctx, `SELECT pg_relation_size('`+table+`'), pg_indexes_size('`+table+`'),
-		pg_total_relation_size('`+table+`') - pg_relation_size('`+table+`') - pg_indexes_size('`+table+`')`).
+	err = pool.QueryRow(ctx, `SELECT pg_relation_size('`+Table+`'), pg_indexes_size('`+Table+`'),
+		pg_total_relation_size('`+Table+`') - pg_relation_size('`+Table+`') - pg_indexes_size('`+Table+`')`).
 		Scan(&s.Heap, &s.Index, &s.Other)
 	return s, err
 }
