@@ -22,23 +22,18 @@ type flights struct {
 
 // flight is one key's leader and those who follow it.
 type flight struct {
-	key string
-	// seen is closed once the key was seen in flight: the leader runs its
-	// handler, or has met somebody else's attempt.
-	seen chan struct{}
-	// runs is closed once the leader runs its handler.
-	runs chan struct{}
-	// done is closed when the flight has ended. What follows is set before.
-	done chan struct{}
+	key       string
+	followers int
+	*signals  // nil until somebody follows, which mostly nobody does
 
 	// sightings counts how often it was seen so. blind is set while the leader's
 	// looks fail: then the last sighting says nothing of the present any more.
 	sightings int
 	blind     bool
-	followers int
-	// hash is the request hash of the attempt that runs here. It is set before
+	// running: the leader runs its handler. hash is its request's; it is set before
 	// runs is closed.
-	hash string
+	running bool
+	hash    string
 	// cached is what the leader's attempt, or another process's, has committed.
 	cached *idem.Cached
 	// until is when cached may have expired, by this process's monotonic clock
@@ -48,18 +43,44 @@ type flight struct {
 	err error
 }
 
+// signals are what followers wait for.
+type signals struct {
+	// seen is closed once the key was seen in flight: the leader runs its
+	// handler, or has met somebody else's attempt.
+	seen chan struct{}
+	// runs is closed once the leader runs its handler.
+	runs chan struct{}
+	// done is closed when the flight has ended. Its outcome is set before.
+	done chan struct{}
+}
+
+// signal makes the signals of a flight, and gives those whose moment was before.
+// The caller holds mu.
+func (f *flight) signal() {
+	f.signals = &signals{seen: make(chan struct{}), runs: make(chan struct{}), done: make(chan struct{})}
+	if f.sightings > 0 {
+		close(f.seen)
+	}
+	if f.running {
+		close(f.runs)
+	}
+}
+
 // join returns the key's flight, and whether the caller leads it.
 func (fs *flights) join(key string) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f, ok := fs.byKey[key]; ok {
+		if f.followers == 0 {
+			f.signal()
+		}
 		f.followers++
 		return f, false
 	}
 	if fs.byKey == nil {
 		fs.byKey = make(map[string]*flight)
 	}
-	f = &flight{key: key, seen: make(chan struct{}), runs: make(chan struct{}), done: make(chan struct{})}
+	f = &flight{key: key}
 	fs.byKey[key] = f
 	return f, true
 }
@@ -72,7 +93,7 @@ func (fs *flights) markSeen(f *flight) {
 }
 
 func (f *flight) markSeen() {
-	if f.sightings == 0 {
+	if f.sightings == 0 && f.followers > 0 {
 		close(f.seen)
 	}
 	f.sightings++
@@ -120,9 +141,11 @@ func (fs *flights) completed(f *flight, until time.Time) {
 func (fs *flights) markRunning(f *flight, hash string) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	f.hash = hash
+	f.hash, f.running = hash, true
 	f.markSeen()
-	close(f.runs)
+	if f.followers > 0 {
+		close(f.runs)
+	}
 }
 
 // end dissolves the flight. With neither a record nor an error its followers
@@ -134,7 +157,10 @@ func (fs *flights) end(f *flight, cached *idem.Cached, err error) {
 		return
 	}
 	delete(fs.byKey, f.key)
-	if cached != nil && f.followers > 0 {
+	if f.followers == 0 {
+		return
+	}
+	if cached != nil {
 		// Followers copy from it when they come to it, and by then the leader
 		// may have done anything to its own.
 		copied := cached.Clone()

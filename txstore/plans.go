@@ -76,6 +76,11 @@ func prepare(ctx context.Context, conn *pgx.Conn, list []*statement) error {
 	return nil
 }
 
+// noRows stands for the fields of a statement that returns no rows. pgconn asks for
+// those of a statement without any each time, in case that they were not known
+// when it was prepared; ours are known.
+var noRows = make([]pgconn.FieldDescription, 1)
+
 func (p *plans) add(ctx context.Context, conn *pgconn.PgConn, missing []*statement) (err error) {
 	pipeline := conn.StartPipeline(ctx)
 	defer func() {
@@ -99,6 +104,9 @@ func (p *plans) add(ctx context.Context, conn *pgconn.PgConn, missing []*stateme
 			return fmt.Errorf("txstore: preparing was answered with %T", result)
 		}
 		description.Name = s.name // the answer does not repeat it
+		if len(description.Fields) == 0 {
+			description.Fields = noRows
+		}
 		p.prepared[s.name] = description
 	}
 	return nil
