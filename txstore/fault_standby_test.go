@@ -50,6 +50,9 @@ func (w *world) standby(wanted bool) {
 			_, err = probe.Exec(ctx, "INSERT INTO payments (key, n) VALUES ('probe', 1)")
 			return err != nil
 		})
+		eventually(w.TB, "what was tried waits no more", func() bool {
+			return w.count("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 0
+		})
 	}
 }
 
