@@ -1,6 +1,7 @@
 package txstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -23,28 +24,44 @@ type batch struct {
 	wire   pgconn.Batch
 	queued int        // statements
 	trace  *pgx.Batch // what a tracer is shown; nil without one
+
+	args    params
+	results results
 }
 
+// newBatch returns conn's batch, empty. A connection has one, for it serves one
+// request at a time, and one batch of it at a time.
 func newBatch(conn *pgx.Conn) *batch {
-	b := &batch{conn: conn, plans: plansOn(conn)}
-	if b.plans.tracer != nil {
+	p := plansOn(conn)
+	b := &p.batch
+	b.empty()
+	b.conn, b.plans, b.queued = conn, p, 0
+	if p.tracer != nil {
 		b.trace = &pgx.Batch{}
 	}
 	return b
+}
+
+// empty lets go of all that a request has put into b: the connection goes on.
+func (b *batch) empty() {
+	b.wire, b.trace, b.results = pgconn.Batch{}, nil, results{}
+	b.args.reset()
+}
+
+// params returns the parameters of the statement that is queued next, none yet.
+func (b *batch) params() *params {
+	b.args.reset()
+	return &b.args
 }
 
 var binaryFormat = []int16{pgtype.BinaryFormatCode}
 
 // queue adds a statement; p may be nil. What is not prepared is parsed each time.
 func (b *batch) queue(s *statement, p *params) {
-	var values [][]byte
-	if p != nil {
-		values = p.values
-	}
 	if description := b.plans.prepared[s.name]; description != nil {
-		b.wire.ExecStatement(description, values, binaryFormat, binaryFormat)
+		b.wire.ExecStatement(description, p.all(), binaryFormat, binaryFormat)
 	} else {
-		b.wire.ExecParams(s.sql, values, nil, binaryFormat, binaryFormat)
+		b.wire.ExecParams(s.sql, p.all(), nil, binaryFormat, binaryFormat)
 	}
 	b.queued++
 	if b.trace != nil {
@@ -54,12 +71,33 @@ func (b *batch) queue(s *statement, p *params) {
 
 // send sends the batch. Its results must be closed.
 func (b *batch) send(ctx context.Context) *results {
-	r := &results{ctx: ctx, batch: b}
+	b.results = results{ctx: ctx, batch: b}
+	r := &b.results
 	if b.trace != nil {
 		r.ctx = b.plans.tracer.TraceBatchStart(ctx, b.conn, pgx.TraceBatchStartData{Batch: b.trace})
 	}
 	r.reader = b.conn.PgConn().ExecBatch(r.ctx, &b.wire)
 	return r
+}
+
+// only executes a statement by itself, in an empty batch, and reads its rows with
+// scan. Of one statement pgconn makes less than of a batch of one.
+func (b *batch) only(ctx context.Context, s *statement, p *params, scan func(*row) error) (err error) {
+	if b.trace != nil {
+		b.queue(s, p)
+		r := b.send(ctx)
+		_, err := r.next(scan)
+		return cmp.Or(err, r.close())
+	}
+	defer b.empty()
+	var reader *pgconn.ResultReader
+	if description := b.plans.prepared[s.name]; description != nil {
+		reader = b.conn.PgConn().ExecStatement(ctx, description, p.all(), binaryFormat, binaryFormat)
+	} else {
+		reader = b.conn.PgConn().ExecParams(ctx, s.sql, p.all(), nil, binaryFormat, binaryFormat)
+	}
+	_, err = b.results.rows(reader, scan)
+	return err
 }
 
 // results are read in the order of the statements.
@@ -68,6 +106,7 @@ type results struct {
 	batch  *batch
 	reader *pgconn.MultiResultReader
 	read   int
+	row    row // the current one
 }
 
 // errNoResult: the server has answered fewer statements than it was sent, and
@@ -87,21 +126,28 @@ func (r *results) next(scan func(*row) error) (tag pgconn.CommandTag, err error)
 		}
 		return tag, errNoResult
 	}
-	result := r.reader.ResultReader()
+	return r.rows(r.reader.ResultReader(), scan)
+}
+
+// rows reads the rows of one statement.
+func (r *results) rows(reader *pgconn.ResultReader, scan func(*row) error) (tag pgconn.CommandTag, err error) {
 	var unread error
-	for result.NextRow() {
+	for reader.NextRow() {
 		if scan != nil && unread == nil {
-			unread = scan(&row{values: result.Values(), fields: result.FieldDescriptions()})
+			r.row = row{values: reader.Values(), fields: reader.FieldDescriptions()}
+			unread = scan(&r.row)
 		}
 	}
-	if tag, err = result.Close(); err == nil {
+	if tag, err = reader.Close(); err == nil {
 		err = unread
 	}
 	return tag, err
 }
 
-// close reads what is left, and returns the first error of a statement.
+// close reads what is left, and returns the first error of a statement. It ends the
+// batch.
 func (r *results) close() error {
+	defer r.batch.empty()
 	err := r.reader.Close()
 	if r.batch.trace != nil {
 		r.batch.plans.tracer.TraceBatchEnd(r.ctx, r.batch.conn, pgx.TraceBatchEndData{Err: err})

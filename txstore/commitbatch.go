@@ -66,12 +66,13 @@ func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, response
 		// Fenced by the attempt id that Reserve saw, and by staleness now. By
 		// key alone it would remove the record of an attempt that has come in
 		// between, and the handler would have run twice.
-		b.queue(t.deleteStale, new(params).text(r.key).text(stale))
+		b.queue(t.deleteStale, b.params().text(r.key).text(stale))
 	}
 	// A plain INSERT: another attempt's record must raise 23505, so that the
 	// server skips the COMMIT behind it. DO NOTHING would commit the writes.
 	b.insertAt = b.queued
-	p := r.record(response, responseOnly)
+	p := b.params()
+	r.record(p, response, responseOnly)
 	if t.locks {
 		p.int4(r.probe.h)
 	}
@@ -80,18 +81,17 @@ func (r *reservation) queueRecord(b *commitBatch, response idem.Cached, response
 	b.queue(commit, nil)
 }
 
-// record is the row of a response: in this transaction only or, of a response
+// record puts the row of a response: in this transaction only or, of a response
 // without its writes, in whatever transaction it is.
-func (r *reservation) record(response idem.Cached, responseOnly bool) *params {
-	var p params
+func (r *reservation) record(p *params, response idem.Cached, responseOnly bool) {
 	if responseOnly {
 		p.null()
 	} else {
 		p.moment(r.probe.started)
 	}
 	p.uuid(r.attempt.ID()).interval(r.ttl).remembered(r.ttl, remember(r.attempt))
-	return p.int4(int32(response.Status)).int2(record.Format).text(r.key). //nolint:gosec // a status has three digits
-										text(response.RequestHash).bytes(record.EncodeHeader(response.Header)).bytes(response.Body)
+	p.int4(int32(response.Status)).int2(record.Format).text(r.key). //nolint:gosec // a status has three digits
+									text(response.RequestHash).bytes(record.EncodeHeader(response.Header)).bytes(response.Body)
 }
 
 // undo undoes the handler's writes: in the batch, before the record; or, in an
@@ -111,11 +111,11 @@ func (r *reservation) undo(ctx context.Context, b *commitBatch) {
 		return
 	}
 	b.guarded = true
-	b.queue(sameTransaction, new(params).moment(r.probe.started))
+	b.queue(sameTransaction, b.params().moment(r.probe.started))
 	b.queue(rollback, nil)
 	b.queue(beginFresh, nil)
 	if t.locks {
-		b.queue(relock, new(params).int4(r.probe.h))
+		b.queue(relock, b.params().int4(r.probe.h))
 	}
 }
 

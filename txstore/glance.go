@@ -22,13 +22,7 @@ func (s *Store) glance(ctx context.Context, key string) (f found, err error) {
 				return err
 			}
 			b := newBatch(conn.Conn())
-			b.queue(t.lookup, new(params).text(key))
-			r := b.send(ctx)
-			if _, err := r.next(f.scan); err != nil {
-				_ = r.close()
-				return err
-			}
-			return r.close()
+			return b.only(ctx, t.lookup, b.params().text(key), f.scan)
 		})
 		if err == nil {
 			s.giveBack(conn)

@@ -109,11 +109,11 @@ func (s *Store) leaseSend(ctx context.Context, conn *pgxpool.Conn, t *table, h i
 	batch.queue(beginFresh, nil)
 	batch.queue(b.statement, b.params)
 	if b.lookup != "" {
-		batch.queue(t.lookup, new(params).text(b.lookup))
+		batch.queue(t.lookup, batch.params().text(b.lookup))
 	}
 	batch.queue(commit, nil)
 	if b.wake && t.locks {
-		batch.queue(wake, new(params).int4(h).text(strconv.Itoa(int(h))))
+		batch.queue(wake, batch.params().int4(h).text(strconv.Itoa(int(h))))
 	}
 	r := batch.send(ctx)
 	changed, f, err = readLease(r, b.lookup != "")

@@ -16,6 +16,19 @@ type params struct {
 	used int
 }
 
+func (p *params) reset() {
+	clear(p.values)
+	p.values, p.used = nil, 0
+}
+
+// all returns the parameters; p may be nil.
+func (p *params) all() [][]byte {
+	if p == nil {
+		return nil
+	}
+	return p.values
+}
+
 // put appends a parameter; nil is null.
 func (p *params) put(value []byte) *params {
 	if p.values == nil {

@@ -32,6 +32,7 @@ type plans struct {
 	// ready is the first of the statements that were asked for last, all of
 	// which are prepared.
 	ready *statement
+	batch batch // what is under way on it, or was last
 }
 
 // plansOn returns what conn keeps. To ask conn for its configuration is to copy

@@ -75,10 +75,10 @@ func (s *Store) open(ctx context.Context, p *probe, key string, iso pgx.TxIsoLev
 		} else {
 			b.queue(beginAs(iso), nil)
 		}
-		b.queue(o.open, new(params).int4(p.h).text(idleLimit(maxHandlerTime)))
+		b.queue(o.open, b.params().int4(p.h).text(idleLimit(maxHandlerTime)))
 		// A statement of its own, after the lock: in one with it, its snapshot
 		// could be older than the lock, and miss a record committed in between.
-		b.queue(p.table.lookup, new(params).text(key))
+		b.queue(p.table.lookup, b.params().text(key))
 		r := b.send(ctx)
 		err := p.read(r, o, iso)
 		if closeErr := r.close(); err == nil {

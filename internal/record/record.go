@@ -53,16 +53,16 @@ func DecodeHeader(format int, b []byte) (http.Header, error) {
 	if format != Format {
 		return nil, fmt.Errorf("%w: format %d is not known to this version", errCorrupt, format)
 	}
-	r := reader{rest: b}
+	r := reader{all: string(b), rest: b}
 	names := r.count()
 	h := make(http.Header, names)
+	values := make([]string, 0, names) // of all names: mostly each has one
 	for range names {
-		name := r.string()
-		values := make([]string, 0, r.count())
-		for range cap(values) {
+		name, first := r.string(), len(values)
+		for range r.count() {
 			values = append(values, r.string())
 		}
-		h[name] = values
+		h[name] = slices.Clip(values[first:])
 	}
 	switch {
 	case r.failed:
@@ -76,9 +76,11 @@ func DecodeHeader(format int, b []byte) (http.Header, error) {
 }
 
 // reader takes an encoded header apart. After a failure it returns only zeros,
-// so that the caller checks once, at the end.
+// so that the caller checks once, at the end. The strings that it returns are parts
+// of all, and share its memory.
 type reader struct {
-	rest   []byte
+	all    string
+	rest   []byte // the end of it that is left
 	failed bool
 }
 
@@ -97,9 +99,9 @@ func (r *reader) count() int {
 
 func (r *reader) string() string {
 	n := r.count()
-	s := string(r.rest[:n])
+	at := len(r.all) - len(r.rest)
 	r.rest = r.rest[n:]
-	return s
+	return r.all[at : at+n]
 }
 
 func (r *reader) fail() {
