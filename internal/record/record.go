@@ -58,8 +58,9 @@ func DecodeHeader(format int, b []byte) (http.Header, error) {
 	h := make(http.Header, names)
 	values := make([]string, 0, names) // of all names: mostly each has one
 	for range names {
-		name, first := r.string(), len(values)
-		for range r.count() {
+		name, first, count := r.string(), len(values), r.count()
+		values = slices.Grow(values, count)
+		for range count {
 			values = append(values, r.string())
 		}
 		h[name] = slices.Clip(values[first:])
