@@ -109,24 +109,39 @@ func TestStandbyThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// newStandbyWorld has a server of its own, for which a standby may be wanted.
+func newStandbyWorld(t *testing.T) *world {
+	t.Helper()
+	server := pgtest.OwnServer(t, pgserver.Options{})
+	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: patience}})
+	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
+	return w
+}
+
+// terminateCommit pays with key, and terminates the session, which had that number,
+// while its COMMIT waits for the standby. It returns what Commit says.
+func (w *world) terminateCommit(key string) (pid int, told <-chan error) {
+	w.Helper()
+	a := w.attempt(key).mustBeFresh()
+	a.pay()
+	pid = a.pid()
+	w.standby(true)
+	done := make(chan error, 1)
+	go func() { done <- a.commit("paid") }()
+	eventually(w.TB, "the COMMIT waits", func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
+	})
+	w.exec("SELECT pg_terminate_backend($1)", pid)
+	return pid, done
+}
+
 // Behaviour 15. A session that is terminated while its COMMIT waits for the
 // standby ends without a word on it, and has committed. The client is told so when
 // the standby has it, and not before: a failover could still lose it.
 func TestTerminatedWhileCommitWaitsForTheStandby(t *testing.T) {
 	t.Parallel()
-	server := pgtest.OwnServer(t, pgserver.Options{})
-	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: patience}})
-	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
-	a := w.attempt("k").mustBeFresh()
-	a.pay()
-	pid := a.pid()
-	w.standby(true)
-	done := make(chan error, 1)
-	go func() { done <- a.commit("paid") }()
-	eventually(t, "the COMMIT waits", func() bool {
-		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
-	})
-	w.exec("SELECT pg_terminate_backend($1)", pid)
+	w := newStandbyWorld(t)
+	pid, done := w.terminateCommit("k")
 	eventually(t, "the confirmation waits", func() bool {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid <> $1 AND wait_event = 'SyncRep' AND query = 'commit'`, pid) == 1
 	})
@@ -146,18 +161,9 @@ func TestTerminatedWhileCommitWaitsForTheStandby(t *testing.T) {
 // either before the standby has it.
 func TestReplayOfWhatTheStandbyHasNotWaits(t *testing.T) {
 	t.Parallel()
-	server := pgtest.OwnServer(t, pgserver.Options{})
-	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: patience}})
-	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
-	a := w.attempt("k").mustBeFresh()
-	a.pay()
-	pid := a.pid()
-	w.standby(true)
-	done := make(chan error, 1)
-	go func() { done <- a.commit("paid") }()
+	w := newStandbyWorld(t)
+	pid, done := w.terminateCommit("k")
 	const waiting = `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND pid <> $1`
-	eventually(t, "the COMMIT waits", func() bool { return w.count(waiting, 0) == 1 })
-	w.exec("SELECT pg_terminate_backend($1)", pid)
 	eventually(t, "the owner's confirmation waits", func() bool { return w.count(waiting, pid) == 1 })
 
 	replay := w.process(given{}).attempt("k").start()
@@ -179,21 +185,10 @@ func TestReplayOfWhatTheStandbyHasNotWaits(t *testing.T) {
 // Where the confirmation is refused the record's own word must do.
 func TestConfirmationRefused(t *testing.T) {
 	t.Parallel()
-	server := pgtest.OwnServer(t, pgserver.Options{})
-	w := newWorld(t, given{URL: pgtest.MigratedURL(t, server), Config: txstore.Config{CommitTimeout: patience}})
-	w.exec(`CREATE TABLE payments (id serial PRIMARY KEY, key text NOT NULL, n int NOT NULL)`)
+	w := newStandbyWorld(t)
 	w.exec(`UPDATE pg_catalog.pg_proc SET proname = 'gone' WHERE proname = 'pg_logical_emit_message'`)
-	a := w.attempt("k").mustBeFresh()
-	a.pay()
-	pid := a.pid()
-	w.standby(true)
+	_, done := w.terminateCommit("k")
 	defer w.standby(false)
-	done := make(chan error, 1)
-	go func() { done <- a.commit("paid") }()
-	eventually(t, "the COMMIT waits", func() bool {
-		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
-	})
-	w.exec("SELECT pg_terminate_backend($1)", pid)
 	if err := await(t, "Commit", done); err != nil {
 		t.Errorf("told %v, but it was committed", err)
 	}

@@ -3,6 +3,8 @@ package txstore_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +78,41 @@ func TestFreshRequestTakesThreeRoundTrips(t *testing.T) {
 			}
 			p.mustHold("counted", 1, 1)
 		})
+	}
+}
+
+// What the Store has prepared it knows: on a warm connection nothing is parsed or
+// described.
+func TestWarmRequestDescribesNothing(t *testing.T) {
+	t.Parallel()
+	const mode = pgx.QueryExecModeCacheStatement
+	if !slices.Contains(usableModes(), mode) {
+		t.Skip("needs statements that stay prepared")
+	}
+	p, proxy := newWorld(t, given{}).tapped(given{Mode: mode, Conns: 1})
+	paid := func(context.Context, pgx.Tx) idem.Cached { return idem.Cached{Status: 201} }
+	request := func(key string) {
+		if _, _, err := run(t, p.store, key, paid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request("warm")
+	request("warm")
+	var executed atomic.Int32
+	proxy.Intercept(func(m wiretap.Message) wiretap.Verdict {
+		switch {
+		case m.From != wiretap.Client:
+		case m.Type == 'P' || m.Type == 'D':
+			t.Errorf("the client has sent %q for %q", m.Type, m.Body)
+		case m.Type == 'E':
+			executed.Add(1)
+		}
+		return wiretap.Pass
+	})
+	request("fresh")
+	request("fresh") // its replay
+	if n := executed.Load(); n != 6 {
+		t.Errorf("%d statements were executed, want five and the replay's one", n)
 	}
 }
 

@@ -30,13 +30,15 @@ func TestHungLeasedHandlerLosesItsKeyInItsProcessToo(t *testing.T) {
 	})
 	cfg.WaitTimeout = 3 * time.Second
 	got, err := idem.Do(t.Context(), cfg, "k", nil, func(context.Context) (int, error) { return 2, nil })
-	if err != nil {
+	if err != nil || got != 2 {
 		t.Errorf("this process, with the lease over: %v, %v", got, err)
 	}
 	other := w.process(given{})
 	cfg.Store = other.store.Leased()
 	got, err = idem.Do(t.Context(), cfg, "k", nil, func(context.Context) (int, error) { return 2, nil })
-	t.Logf("another process gets %v, %v", got, err)
+	if err != nil || got != 2 {
+		t.Errorf("another process gets %v, %v", got, err)
+	}
 }
 
 // the key of the attempt reserved again through WithTx inside it.
@@ -107,7 +109,9 @@ func TestGreatestMaxHandlerTime(t *testing.T) {
 		o := cfg
 		o.Store, o.WaitTimeout = other.store.Leased(), -1
 		_, err := idem.Do(context.Background(), o, "l", nil, func(context.Context) (int, error) { ran++; return 2, nil })
-		t.Logf("another process meanwhile: %v", err)
+		if !errors.Is(err, idem.ErrInFlight) {
+			t.Errorf("another process meanwhile: %v, want ErrInFlight", err)
+		}
 		return 1, ctx.Err()
 	})
 	if ran != 1 {
