@@ -2,90 +2,122 @@ package txstore
 
 import (
 	"context"
-	"hash/maphash"
-	"sync/atomic"
+	"errors"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/convoy"
 )
-
-// glance looks a key up with a plain SELECT: no transaction, no lock, nothing
-// written, one round trip. It may see too little, an attempt in flight or a
-// standby that lags; what it does see completed is as final as from anywhere.
-func (s *Store) glance(ctx context.Context, key string) (f found, err error) {
-	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
-		f = found{} // of a try whose connection broke behind the row
-		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
-			if err := prepare(ctx, conn.Conn(), t.glances); err != nil {
-				return err
-			}
-			b := newBatch(conn.Conn())
-			return b.only(ctx, t.lookup, b.params().text(key), f.scan)
-		})
-		if err == nil {
-			s.giveBack(conn)
-		}
-		return err
-	})
-	return f, err
-}
-
-// completed notes that the key of f has a record, which was to be replayed for
-// so much longer at the moment asked, before the database was.
-func (s *Store) completed(f *flight, record *idem.Cached, asked time.Time, left time.Duration) {
-	s.flights.completed(f, asked.Add(left))
-	s.expectations.completed(f.key)
-	s.replays.Put(f.key, record, asked, left)
-}
 
 const (
-	// recentKeys is how many completed keys a Store knows again: 32 KiB.
-	recentKeys = 1 << 13
-	// The share of replays is a moving average over about 1<<shareShift
-	// requests, of shareOne for certainty.
-	shareOne   = 1 << 16
-	shareShift = 5
+	// maxGlances bounds how many glances travel together: who comes with large
+	// records has the others wait for them.
+	maxGlances = 32
+	// nearGlances is how many of the server's processes look at a time.
+	nearGlances = 4
 )
 
-// expectations decide whether a request is more likely a retry of a completed
-// one than the first of its key. A replay that was glanced at takes one round
-// trip and one statement, one found by reserving two round trips and five
-// statements; a fresh request that was glanced at takes one of each more. So a
-// Store glances at the keys that it has seen completed itself, and at all of them
-// while most requests are replays. A wrong guess costs a round trip, never an
-// answer.
-type expectations struct {
-	seed   maphash.Seed
-	share  atomic.Int32
-	recent [recentKeys]atomic.Uint32 // by the low bits of a key's number, the number
+// glance is a look at a key with a plain SELECT: no transaction, no lock, nothing
+// written, one round trip. It may see too little, an attempt in flight or a
+// standby that lags; what it does see completed is as final as from anywhere.
+//
+// Glances that come at the same time travel together, in one pipeline on one
+// connection: one of them carries the others along. So a crowd of retries leaves
+// the pool to those that run handlers. None joins one that has left: what a
+// glance sees is never older than the request that it is for.
+type glance struct {
+	key string
+	// came is when the request did: its time for a connection began then.
+	came time.Time
+
+	// found and err are the answer. A carrier sets them before it says answered.
+	found found
+	err   error
+	// heard has a value when something is said to the glance.
+	heard chan word
+
+	// What a carrier needs of it, kept so that it is made once.
+	scan    func(*row) error
+	carries [maxGlances]*glance
 }
 
-func newExpectations() *expectations { return &expectations{seed: maphash.MakeSeed()} }
+// word is what is said to a glance.
+type word uint8
 
-func (e *expectations) number(key string) uint32 {
-	return uint32(maphash.String(e.seed, key)>>32) | 1<<31 //nolint:gosec // any 31 bits of it do
+const (
+	answered word = iota
+	sets          // it is to carry itself and others
+	again         // it is to begin anew: what stopped its carrier was the carrier's
+)
+
+// spareGlances are glances that were answered: nobody else has a hand on them.
+var spareGlances = sync.Pool{New: func() any {
+	g := &glance{heard: make(chan word, 1)}
+	g.scan = g.read
+	return g
+}}
+
+func newGlances() *convoy.Convoy[*glance] {
+	return convoy.New(convoy.Limits{Batch: maxGlances, Near: nearGlances}, func(first *glance) { first.heard <- sets })
 }
 
-// replay tells whether a request with key is expected to be one.
-func (e *expectations) replay(key string) bool {
-	n := e.number(key)
-	return e.share.Load() > shareOne/2 || e.recent[n%recentKeys].Load() == n
-}
-
-// completed remembers a key whose record stands.
-func (e *expectations) completed(key string) {
-	n := e.number(key)
-	e.recent[n%recentKeys].Store(n)
-}
-
-// saw counts a request. Two at a time may count as one.
-func (e *expectations) saw(replay bool) {
-	share := e.share.Load()
-	target := int32(0)
-	if replay {
-		target = shareOne
+// glance looks key up. What stops it is the end of ctx, or concerns everybody.
+func (s *Store) glance(ctx context.Context, key string) (found, error) {
+	came := time.Now()
+	for {
+		g := spareGlances.Get().(*glance)
+		g.key, g.came = key, came
+		s.glances.Join(g)
+		heard, err := s.hear(ctx, g)
+		if err != nil {
+			return found{}, err // and its carrier may still write into it
+		}
+		if heard == sets {
+			s.carry(ctx, g)
+			heard = answered
+		}
+		f, err := g.found, g.err
+		g.found, g.err = found{}, nil
+		spareGlances.Put(g)
+		if heard == answered {
+			return f, err
+		}
 	}
-	e.share.Store(share + (target-share)>>shareShift)
+}
+
+// hear waits until something is said to g. Its error is that of ctx.
+func (s *Store) hear(ctx context.Context, g *glance) (word, error) {
+	select {
+	case heard := <-g.heard:
+		return heard, nil // without asking for the end of ctx, which can cost a timer
+	default:
+	}
+	select {
+	case heard := <-g.heard:
+		return heard, nil
+	case <-ctx.Done():
+	}
+	if !s.glances.Leave(g) {
+		select {
+		case heard := <-g.heard:
+			return heard, nil // in this very moment, and it may be that g is to carry others
+		default:
+		}
+	}
+	return 0, waitEnded(ctx, false)
+}
+
+// begin forgets what a try has read whose connection broke behind it.
+func (g *glance) begin() *glance {
+	g.found, g.err = found{}, nil
+	return g
+}
+
+// read reads the row. What is wrong with it concerns this key alone.
+func (g *glance) read(r *row) error {
+	if g.err = g.found.scan(r); g.err != nil && !errors.Is(g.err, idem.ErrRecordUnreadable) {
+		g.err = unavailable(g.err)
+	}
+	return nil
 }

@@ -24,11 +24,12 @@ const (
 // onConn lets do work on a pool connection, which is do's if it succeeds. What
 // do does may be repeated: it is, when its failure says nothing about the key,
 // as that of a connection that had died in the pool, of a plan that went stale,
-// or of a victim of somebody else's transaction.
-func (s *Store) onConn(ctx context.Context, do func(*pgxpool.Conn, *table) error) error {
+// or of a victim of somebody else's transaction. The time for the first
+// connection began at began.
+func (s *Store) onConn(ctx context.Context, began time.Time, do func(*pgxpool.Conn, *table) error) error {
 	var last error
 	for range maxTries {
-		conn, err := s.acquire(ctx)
+		conn, err := s.acquire(ctx, began)
 		if err != nil {
 			return err
 		}
@@ -46,7 +47,7 @@ func (s *Store) onConn(ctx context.Context, do func(*pgxpool.Conn, *table) error
 		case ctx.Err() != nil || !repeat:
 			return unavailable(err)
 		}
-		last = err
+		last, began = err, time.Now()
 	}
 	return unavailable(last)
 }
@@ -55,7 +56,21 @@ func unavailable(err error) error {
 	return fmt.Errorf("txstore: %w: %w", idem.ErrStoreUnavailable, err)
 }
 
+// onThis lets do work on conn. If do panics, as a tracer of the user's can, conn is
+// the pool's again, which looks at the state that it is in.
 func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool.Conn, *table) error) error {
+	panics := true
+	defer func() {
+		if panics {
+			s.giveBack(conn)
+		}
+	}()
+	err := s.onTable(ctx, conn, do)
+	panics = false
+	return err
+}
+
+func (s *Store) onTable(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool.Conn, *table) error) error {
 	t, err := s.loadTableSoon(ctx, conn)
 	if err != nil {
 		return err
