@@ -11,7 +11,7 @@ import (
 
 // together is what travels together: a server executes one command at a time, so
 // two batches keep it busy.
-var together = convoy.Limits{Batch: 64, Near: 2}
+var together = convoy.Limits{Batch: 64, Near: 2, Far: 16}
 
 // sender sends calls to the server. Calls that come at the same time travel
 // together, in one pipeline.

@@ -10,13 +10,15 @@ import (
 	"github.com/pgidem/pgidem/internal/convoy"
 )
 
-const (
-	// maxGlances bounds how many glances travel together: who comes with large
-	// records has the others wait for them.
-	maxGlances = 32
-	// nearGlances is how many of the server's processes look at a time.
-	nearGlances = 4
-)
+// maxGlances bounds how many glances travel together: who comes with large records
+// has the others wait for them.
+const maxGlances = 32
+
+// glancesOf bounds how many connections look at a time, of a pool with so many: at
+// most half of it, the rest is the handlers'.
+func glancesOf(conns int) convoy.Limits {
+	return convoy.Limits{Batch: maxGlances, Near: min(max(conns/2, 1), 4), Far: min(max(conns/2, 1), 16)}
+}
 
 // glance is a look at a key with a plain SELECT: no transaction, no lock, nothing
 // written, one round trip. It may see too little, an attempt in flight or a
@@ -27,8 +29,7 @@ const (
 // the pool to those that run handlers. None joins one that has left: what a
 // glance sees is never older than the request that it is for.
 type glance struct {
-	key string
-	// came is when the request did: its time for a connection began then.
+	key  string
 	came time.Time
 
 	// found and err are the answer. A carrier sets them before it says answered.
@@ -58,16 +59,15 @@ var spareGlances = sync.Pool{New: func() any {
 	return g
 }}
 
-func newGlances() *convoy.Convoy[*glance] {
-	return convoy.New(convoy.Limits{Batch: maxGlances, Near: nearGlances}, func(first *glance) { first.heard <- sets })
+func newGlances(conns int32) *convoy.Convoy[*glance] {
+	return convoy.New(glancesOf(int(conns)), func(first *glance) { first.heard <- sets })
 }
 
 // glance looks key up. What stops it is the end of ctx, or concerns everybody.
 func (s *Store) glance(ctx context.Context, key string) (found, error) {
-	came := time.Now()
 	for {
 		g := spareGlances.Get().(*glance)
-		g.key, g.came = key, came
+		g.key, g.came = key, time.Now()
 		s.glances.Join(g)
 		heard, err := s.hear(ctx, g)
 		if err != nil {
@@ -86,7 +86,8 @@ func (s *Store) glance(ctx context.Context, key string) (found, error) {
 	}
 }
 
-// hear waits until something is said to g. Its error is that of ctx.
+// hear waits until something is said to g. Its error is the end of ctx, or of the
+// Store.
 func (s *Store) hear(ctx context.Context, g *glance) (word, error) {
 	select {
 	case heard := <-g.heard:
@@ -97,6 +98,7 @@ func (s *Store) hear(ctx context.Context, g *glance) (word, error) {
 	case heard := <-g.heard:
 		return heard, nil
 	case <-ctx.Done():
+	case <-s.running.Closed():
 	}
 	if !s.glances.Leave(g) {
 		select {
@@ -104,6 +106,9 @@ func (s *Store) hear(ctx context.Context, g *glance) (word, error) {
 			return heard, nil // in this very moment, and it may be that g is to carry others
 		default:
 		}
+	}
+	if ctx.Err() == nil {
+		return 0, errClosed()
 	}
 	return 0, waitEnded(ctx, false)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/txstore"
 )
 
 // crowd are keys that a process has completed and whose retries all come at once,
@@ -78,22 +80,92 @@ func (c *crowd) mustReplay(i int, got reserved) {
 	}
 }
 
-// A crowd of retries of many keys does not take all of the pool: handlers have the
-// rest. Each gets its own record.
+// A crowd of retries of many keys does not take all of the pool, but half of it and
+// no more than sixteen: handlers have the rest. Each gets its own record.
 func TestLooksOfACrowdTravelTogether(t *testing.T) {
 	t.Parallel()
-	// Who has forgotten that a key is completed, as of a few of so many, takes a
-	// connection to reserve it.
-	const size, most = 200, 16 + 12
-	c := newCrowd(t, size, given{Conns: 40})
-	answers := c.come()
-	if n := c.pool.Stat().AcquiredConns(); n > most {
-		t.Errorf("%d retries hold %d connections, want %d at most", size, n, most)
+	// Some retries more take a connection, to reserve a key of which the Store has
+	// forgotten that it is completed: the number of another has its place.
+	for _, given := range []struct {
+		retries, conns, looking, more int
+	}{
+		{200, 40, 16, 12},
+		{20, 8, 4, 2},
+		{5, 1, 1, 0},
+	} {
+		c := newCrowd(t, given.retries, givenConns(given.conns))
+		answers := make([]<-chan reserved, c.size)
+		for i := range answers {
+			answers[i] = c.attempt(c.key(i)).start()
+			if i < given.looking {
+				eventually(t, "it looks", func() bool { return c.looking() > i })
+			}
+		}
+		time.Sleep(50 * time.Millisecond) // it would look, too
+		if n := int(c.pool.Stat().AcquiredConns()); n > given.looking+given.more {
+			t.Errorf("%d retries hold %d connections of %d, want %d at most", c.size, n, given.conns, given.looking)
+		}
+		c.free()
+		for i, answer := range answers {
+			c.mustReplay(i, <-answer)
+		}
 	}
+}
+
+func givenConns(n int) given { return given{Conns: int32(n)} } //nolint:gosec // small
+
+// What the server says to the look at one key concerns its own retry.
+func TestLookThatIsRefusedConcernsItsOwnRetry(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, 50, given{})
 	c.free()
-	for i, answer := range answers {
-		c.mustReplay(i, <-answer)
+	c.exec(`ALTER TABLE pgidem_records RENAME TO kept;
+		CREATE VIEW pgidem_records AS SELECT attempt_id, request_hash, format, status, header, body, stored_at, expires_at,
+			forgotten_at, key, CASE WHEN key = 'k-25' THEN to_timestamp(1 / (length(key) - 4)) ELSE leased_until END AS leased_until FROM kept`)
+	for range 5 {
+		answers := make([]<-chan reserved, c.size)
+		for i := range answers {
+			answers[i] = c.attempt(c.key(i)).start()
+		}
+		for i, answer := range answers {
+			got := <-answer
+			if i == 25 {
+				if !errors.Is(got.err, idem.ErrStoreUnavailable) || !strings.Contains(got.err.Error(), "22012") {
+					t.Errorf("%s: error %v", c.key(i), got.err)
+				}
+				continue
+			}
+			c.mustReplay(i, got)
+		}
 	}
+}
+
+// A pool that has no connection says so to all who have waited for one long
+// enough, and not to one after the other.
+func TestCrowdHearsThatThePoolHasNoConnection(t *testing.T) {
+	t.Parallel()
+	const limit = 300 * time.Millisecond
+	c := newCrowd(t, 300, given{Conns: 1, Config: txstore.Config{AcquireTimeout: limit}})
+	c.free()
+	conn, err := c.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make([]<-chan reserved, c.size)
+	for i := range answers {
+		answers[i] = c.attempt(c.key(i)).start()
+	}
+	began := time.Now()
+	for i, answer := range answers {
+		if got := <-answer; !errors.Is(got.err, idem.ErrStoreUnavailable) {
+			t.Errorf("%s: %+v", c.key(i), got)
+		}
+	}
+	if took := time.Since(began); took > 10*limit {
+		t.Errorf("they heard after %v", took)
+	}
+	conn.Release()
+	c.mustReplay(0, <-c.attempt(c.key(0)).start())
 }
 
 // What is wrong with one record concerns its own retry.

@@ -90,7 +90,7 @@ func (s *Store) leaseExec(ctx context.Context, sql func(*table) string, args ...
 // leaseDo runs do on a connection, and again on another one if that breaks:
 // every statement of a lease is fenced by its attempt id and may be repeated.
 func (s *Store) leaseDo(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn, *table) error) error {
-	return s.onConn(ctx, time.Now(), func(conn *pgxpool.Conn, t *table) error {
+	return s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
 		err := roundTrip(ctx, conn.Conn(), limit, func(ctx context.Context) error { return do(ctx, conn, t) })
 		if err == nil {
 			s.giveBack(conn)

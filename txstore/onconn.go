@@ -24,12 +24,11 @@ const (
 // onConn lets do work on a pool connection, which is do's if it succeeds. What
 // do does may be repeated: it is, when its failure says nothing about the key,
 // as that of a connection that had died in the pool, of a plan that went stale,
-// or of a victim of somebody else's transaction. The time for the first
-// connection began at began.
-func (s *Store) onConn(ctx context.Context, began time.Time, do func(*pgxpool.Conn, *table) error) error {
+// or of a victim of somebody else's transaction.
+func (s *Store) onConn(ctx context.Context, do func(*pgxpool.Conn, *table) error) error {
 	var last error
 	for range maxTries {
-		conn, err := s.acquire(ctx, began)
+		conn, err := s.acquire(ctx)
 		if err != nil {
 			return err
 		}
@@ -47,7 +46,7 @@ func (s *Store) onConn(ctx context.Context, began time.Time, do func(*pgxpool.Co
 		case ctx.Err() != nil || !repeat:
 			return unavailable(err)
 		}
-		last, began = err, time.Now()
+		last = err
 	}
 	return unavailable(last)
 }

@@ -35,7 +35,7 @@ func (p *probe) fresh() bool {
 // probe opens a transaction and looks key up in it, in one round trip on a warm
 // connection.
 func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (p *probe, err error) {
-	err = s.onConn(ctx, time.Now(), func(conn *pgxpool.Conn, t *table) error {
+	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
 		p = &probe{table: t, h: t.hash(key), conn: conn}
 		err := s.open(ctx, p, key, iso, maxHandlerTime)
 		if err == nil && p.unusual {

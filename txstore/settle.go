@@ -22,7 +22,7 @@ func (s *Store) settle(ctx context.Context) error {
 	if t := s.table.Load(); t == nil || !t.synchronous {
 		return nil
 	}
-	return s.onConn(ctx, time.Now(), func(conn *pgxpool.Conn, _ *table) error {
+	return s.onConn(ctx, func(conn *pgxpool.Conn, _ *table) error {
 		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
 			_, err := conn.Exec(ctx, confirmSQL) // a transaction by itself
 			return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -57,7 +56,7 @@ func New(pool *pgxpool.Pool, config Config) (*Store, error) {
 	s := &Store{
 		pool: pool, config: config, running: running.New(),
 		replays: replaycache.New(config.ReplayCacheBytes), expectations: newExpectations(),
-		glances: newGlances(),
+		glances: newGlances(pool.Stat().MaxConns()),
 	}
 	s.listener = newListener(s)
 	s.leased = &leasedStore{s: s, plain: make(map[string]*leaseHold)}
@@ -77,10 +76,10 @@ func (s *Store) Close() {
 
 func errClosed() error { return fmt.Errorf("txstore: %w", idem.ErrStoreClosed) }
 
-// acquire takes a connection from the pool, within Config.AcquireTimeout of began.
-// What goes wrong here says nothing about any key.
-func (s *Store) acquire(ctx context.Context, began time.Time) (*pgxpool.Conn, error) {
-	ctx, cancel := context.WithDeadline(ctx, began.Add(s.config.AcquireTimeout))
+// acquire takes a connection from the pool, within Config.AcquireTimeout. What
+// goes wrong here says nothing about any key.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.AcquireTimeout)
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err == nil {

@@ -115,7 +115,7 @@ func (s *Store) sweepRange(ctx context.Context, first int64) (removed int64, err
 }
 
 func (s *Store) sweepDo(ctx context.Context, do func(*pgxpool.Conn, *table) error) error {
-	err := s.onConn(ctx, time.Now(), func(conn *pgxpool.Conn, t *table) error {
+	err := s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
 		if err := do(conn, t); err != nil {
 			return err
 		}

@@ -7,7 +7,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgidem/pgidem/internal/convoy"
 )
+
+// minCarryTime is what must be left of a carrier's own time if it is to take others
+// along, whose looks end with its own when that is over.
+const minCarryTime = time.Second
 
 // carry sets out with g, and takes along who waits once there is a connection.
 func (s *Store) carry(ctx context.Context, g *glance) {
@@ -20,15 +26,18 @@ func (s *Store) carry(ctx context.Context, g *glance) {
 		t.tell(end, failure)
 		clear(g.carries[:])
 	}()
-	err := s.onConn(ctx, g.came, func(conn *pgxpool.Conn, table *table) error {
+	elected := time.Now()
+	err := s.onConn(ctx, func(conn *pgxpool.Conn, table *table) error {
 		if t.left.IsZero() {
-			t.rest, t.left = s.glances.Take(t.rest), time.Now()
+			t.leave(ctx, s.glances)
 		}
 		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
 			return t.bring(ctx, conn.Conn(), table)
 		})
-		if err == nil {
+		if err == nil || t.own == nil {
+			// Who has its own answer does not try again for the others.
 			s.giveBack(conn)
+			return nil
 		}
 		return err
 	})
@@ -38,7 +47,14 @@ func (s *Store) carry(ctx context.Context, g *glance) {
 	if t.own != nil {
 		g.err = err
 	}
-	if !isOver(ctx) {
+	switch {
+	case isOver(ctx):
+	case t.left.IsZero():
+		// What it has not got in all the time for it, those who have waited for
+		// longer will not have either.
+		t.rest = append(t.rest, s.glances.Withdraw(func(g *glance) bool { return g.came.Before(elected) })...)
+		end, failure = answered, err
+	case !isServerRefusal(err):
 		end, failure = answered, err
 	}
 }
@@ -49,6 +65,16 @@ type trip struct {
 	own  *glance   // the carrier's, nil once it is answered
 	rest []*glance // those that are not answered, own first
 	left time.Time // zero: it has not
+}
+
+// leave takes along who waits, unless the carrier may be cut off before long.
+func (t *trip) leave(ctx context.Context, waiting *convoy.Convoy[*glance]) {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < minCarryTime {
+		waiting.Alone()
+	} else {
+		t.rest = waiting.Take(t.rest)
+	}
+	t.left = time.Now()
 }
 
 // bring looks up the keys of all that are not answered.

@@ -10,13 +10,8 @@ import (
 	"time"
 )
 
-const (
-	// maxCarriers bounds how many batches are under way at a time where a round
-	// trip takes long, or one that is under way does.
-	maxCarriers = 16
-	// soon is how long a round trip takes at most that is worth waiting for.
-	soon = 500 * time.Microsecond
-)
+// soon is how long a round trip takes at most that is worth waiting for.
+const soon = 500 * time.Microsecond
 
 // Convoy gathers calls into batches, which carriers bring to the server. No call
 // waits for others to come: who comes while nobody collects makes a carrier set
@@ -50,11 +45,14 @@ type Limits struct {
 	// answers soon: the fewer, the more travels in each. The time that a call may
 	// wait for a carrier is short then.
 	Near int
+	// Far bounds it where a round trip takes long, or one that is under way does.
+	Far int
 }
 
 // New returns a Convoy. start makes a carrier set out with first, the call that
 // has waited longest; it must not block. A carrier calls Take and, when it is
-// back, either Again and then Take, or End.
+// back, either Again and then Take, or End. One that takes nobody along calls Alone
+// instead of Take; one that has not got as far as either calls End all the same.
 func New[T comparable](limits Limits, start func(first T)) *Convoy[T] {
 	return &Convoy[T]{limits: limits, start: start}
 }
@@ -81,6 +79,20 @@ func (v *Convoy[T]) Leave(c T) bool {
 	return true
 }
 
+// Withdraw takes out all that wait and are so.
+func (v *Convoy[T]) Withdraw(are func(T) bool) (out []T) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.waiting = slices.DeleteFunc(v.waiting, func(c T) bool {
+		if !are(c) {
+			return false
+		}
+		out = append(out, c)
+		return true
+	})
+	return out
+}
+
 // Take appends to batch, which holds what the carrier has already, the calls that
 // it takes with it. What does not go into it is left to another carrier.
 func (v *Convoy[T]) Take(batch []T) []T {
@@ -89,7 +101,7 @@ func (v *Convoy[T]) Take(batch []T) []T {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.collecting, v.left = false, time.Now()
+	v.leaves()
 	n := min(len(v.waiting), max(v.limits.Batch-len(batch), 0))
 	batch = append(batch, v.waiting[:n]...)
 	v.waiting = slices.Delete(v.waiting, 0, n)
@@ -97,6 +109,16 @@ func (v *Convoy[T]) Take(batch []T) []T {
 	v.setOut()
 	return batch
 }
+
+// Alone is for a carrier that leaves with what it has.
+func (v *Convoy[T]) Alone() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.leaves()
+	v.setOut()
+}
+
+func (v *Convoy[T]) leaves() { v.collecting, v.left = false, time.Now() }
 
 // inCompany tells whether others may be about to join.
 func (v *Convoy[T]) inCompany() bool {
@@ -113,13 +135,15 @@ func (v *Convoy[T]) Again(left time.Time) {
 	v.collecting, v.near = true, time.Since(left) < soon
 }
 
-// End is for a carrier that is back and collects no more; left is zero if it had
-// nothing to carry, or has not got to the server.
+// End is for a carrier that is back and collects no more; left is zero if it has
+// not left, or had nothing to carry.
 func (v *Convoy[T]) End(left time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.carriers--
-	if !left.IsZero() {
+	if left.IsZero() {
+		v.collecting = false
+	} else {
 		v.near = time.Since(left) < soon
 	}
 	v.setOut()
@@ -128,7 +152,7 @@ func (v *Convoy[T]) End(left time.Time) {
 // setOut makes one more carrier collect, unless one does or there are enough. The
 // caller holds mu.
 func (v *Convoy[T]) setOut() {
-	enough := maxCarriers
+	enough := v.limits.Far
 	if v.near && time.Since(v.left) < soon {
 		enough = v.limits.Near
 	}

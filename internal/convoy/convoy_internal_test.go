@@ -55,7 +55,7 @@ func (r road) mustTake(t *testing.T, mine []int, want ...int) {
 
 func TestCallsThatComeMeanwhileTravelTogether(t *testing.T) {
 	t.Parallel()
-	r := newRoad(Limits{Batch: 3, Near: 1})
+	r := newRoad(Limits{Batch: 3, Near: 1, Far: 5})
 	r.patrolled = true // by nobody
 	r.join(1, 2, 3, 4, 5)
 	r.mustSetOut(t, 1)
@@ -70,7 +70,7 @@ func TestCallsThatComeMeanwhileTravelTogether(t *testing.T) {
 // travels with the next.
 func TestFewBatchesAreUnderWayToANearServer(t *testing.T) {
 	t.Parallel()
-	r := newRoad(Limits{Batch: 10, Near: 1})
+	r := newRoad(Limits{Batch: 10, Near: 1, Far: 5})
 	r.near, r.patrolled = true, true // by nobody
 	r.join(1)
 	r.mustSetOut(t, 1)
@@ -88,9 +88,9 @@ func TestFewBatchesAreUnderWayToANearServer(t *testing.T) {
 
 func TestManyBatchesAreUnderWayToAFarServer(t *testing.T) {
 	t.Parallel()
-	r := newRoad(Limits{Batch: 10, Near: 1})
+	r := newRoad(Limits{Batch: 10, Near: 1, Far: 5})
 	r.patrolled = true // by nobody
-	for c := range maxCarriers {
+	for c := range 5 {
 		r.join(c)
 		r.mustSetOut(t, c)
 		r.mustTake(t, []int{c}, c)
@@ -107,7 +107,7 @@ func TestManyBatchesAreUnderWayToAFarServer(t *testing.T) {
 // which nobody else comes does not wait for them.
 func TestCallDoesNotWaitForCarriersThatAreStuck(t *testing.T) {
 	t.Parallel()
-	r := newRoad(Limits{Batch: 10, Near: 1})
+	r := newRoad(Limits{Batch: 10, Near: 1, Far: 5})
 	r.near = true
 	r.join(1)
 	r.mustSetOut(t, 1)
@@ -130,7 +130,7 @@ func TestEveryCallIsTaken(t *testing.T) {
 		done[i] = make(chan struct{}, 1)
 	}
 	var v *Convoy[int]
-	v = New(Limits{Batch: 4, Near: 2}, func(first int) {
+	v = New(Limits{Batch: 4, Near: 2, Far: 5}, func(first int) {
 		go func() {
 			batch, left := v.Take([]int{first}), time.Now()
 			if len(batch) > 4 {
@@ -168,7 +168,7 @@ func TestEveryCallIsTaken(t *testing.T) {
 
 func TestCallLeavesUnlessItIsWithACarrier(t *testing.T) {
 	t.Parallel()
-	r := newRoad(Limits{Batch: 10, Near: 1})
+	r := newRoad(Limits{Batch: 10, Near: 1, Far: 5})
 	r.patrolled = true // by nobody
 	r.join(1, 2, 3, 4)
 	r.mustSetOut(t, 1)
@@ -179,4 +179,22 @@ func TestCallLeavesUnlessItIsWithACarrier(t *testing.T) {
 	if r.Leave(2) {
 		t.Error("2 left its carrier")
 	}
+}
+
+// A carrier that could not leave is no carrier that collects: the next sets out at
+// once.
+func TestCarrierThatDoesNotLeaveHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	r := newRoad(Limits{Batch: 10, Near: 1, Far: 5})
+	r.patrolled = true // by nobody
+	r.join(1, 2, 3, 4, 5)
+	r.mustSetOut(t, 1)
+	if got := r.Withdraw(func(c int) bool { return c < 3 }); !slices.Equal(got, []int{2}) {
+		t.Errorf("withdrew %v", got)
+	}
+	r.End(time.Time{})
+	r.mustSetOut(t, 3)
+	r.Alone()
+	r.mustSetOut(t, 4)
+	r.mustTake(t, []int{4}, 4, 5)
 }
