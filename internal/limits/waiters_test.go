@@ -74,46 +74,63 @@ func (w *waiter) Header() http.Header         { return w.header }
 func (w *waiter) WriteHeader(status int)      { w.status = status }
 func (w *waiter) Write(p []byte) (int, error) { w.body = append(w.body, p...); return len(p), nil }
 
-// start lets n requests wait, and returns them when all have asked the store.
-func (c *crowd) start(n int) (waiters []*waiter, done <-chan struct{}) {
+// startOwners lets one request for each slow key run, and returns them when all
+// have asked the store.
+func (c *crowd) startOwners() (owners []*waiter, done <-chan struct{}) {
+	return c.start(slowKeys, func(usage) {})
+}
+
+// startWaiters lets a crowd of requests wait for the owners, and demands that
+// each takes little.
+func (c *crowd) startWaiters() (waiters []*waiter, done <-chan struct{}) {
+	return c.start(waiterCount, func(more usage) {
+		if heap := more.heap / waiterCount; heap > maxHeapPerWaiter {
+			c.Errorf("a waiter takes %d bytes of heap, at most %d are good", heap, maxHeapPerWaiter)
+		}
+		// Its own goroutine is the server's; the store may have a few for all, and the
+		// handlers that they wait for have theirs.
+		if more.goroutines > waiterCount+slowKeys+50 {
+			c.Errorf("%d goroutines for %d waiters", more.goroutines, waiterCount)
+		}
+		if stack := more.stack / size(max(waiterCount, more.goroutines)); stack > maxStackPerWaiter {
+			c.Errorf("a goroutine takes %d bytes of stack, at most %d are good", stack, maxStackPerWaiter)
+		}
+	})
+}
+
+// start begins n requests, waits until all have asked the store, and hands what
+// the process takes more since then to look.
+func (c *crowd) start(n int, look func(more usage)) (begun []*waiter, done <-chan struct{}) {
 	for i := range n {
-		waiters = append(waiters, newWaiter(i))
+		begun = append(begun, newWaiter(i))
 	}
 	before := footprint()
-	begun, asked := time.Now(), c.entered.Load()
+	since, asked := time.Now(), c.entered.Load()
 	var all sync.WaitGroup
-	for _, w := range waiters {
+	for _, w := range begun {
 		all.Go(func() { c.handler.ServeHTTP(w, w.request) })
 	}
 	eventually(c.TB, "all have asked the store", func() bool { return c.entered.Load() == asked+int64(n) })
-	after := footprint()
-	c.Logf("%d waiters came in %v: %d B heap, %d B stack, %.3f goroutines each",
-		n, time.Since(begun).Round(time.Millisecond), after.heap.less(before.heap)/uint64(n),
-		after.stack.less(before.stack)/uint64(n), float64(after.goroutines-before.goroutines)/float64(n))
-	if heap := after.heap.less(before.heap) / uint64(n); heap > maxHeapPerWaiter {
-		c.Errorf("a waiter takes %d bytes of heap, at most %d are good", heap, maxHeapPerWaiter)
-	}
-	// Its own goroutine is the server's; the store may have a few for all, and the
-	// handlers that they wait for have theirs.
-	more := after.goroutines - before.goroutines
-	if more > n+slowKeys+50 {
-		c.Errorf("%d goroutines for %d waiters", more, n)
-	}
-	if stack := after.stack.less(before.stack) / uint64(max(n, more)); stack > maxStackPerWaiter {
-		c.Errorf("a goroutine takes %d bytes of stack, at most %d are good", stack, maxStackPerWaiter)
-	}
-	return waiters, closed(&all)
+	more := footprint().less(before)
+	c.Logf("%d requests came in %v: %d B heap, %d B stack, %.3f goroutines each", n, time.Since(since).Round(time.Millisecond),
+		more.heap/size(n), more.stack/size(n), float64(more.goroutines)/float64(n))
+	look(more)
+	return begun, closed(&all)
 }
 
 type size uint64
 
 // less returns how much s is above base, and nothing if it is not.
-func (s size) less(base size) uint64 { return uint64(max(s, base) - base) }
+func (s size) less(base size) size { return max(s, base) - base }
 
 // usage is what the process takes.
 type usage struct {
 	heap, stack size
 	goroutines  int
+}
+
+func (u usage) less(base usage) usage {
+	return usage{u.heap.less(base.heap), u.stack.less(base.stack), u.goroutines - base.goroutines}
 }
 
 func footprint() usage {
@@ -182,9 +199,9 @@ func TestCrowdOfWaiters(t *testing.T) {
 		p := newProcess(t, owner.url, 4, txstore.Config{})
 		c := newCrowd(t, p.store, func(r *http.Request) error { return p.pay(r.Context(), keyOf(r)) })
 		other := newCrowd(t, owner.store.Leased(), func(r *http.Request) error { return owner.pay(r.Context(), keyOf(r)) })
-		owners, ended := other.start(slowKeys)
+		owners, ended := other.startOwners()
 		eventually(t, "the owners run", func() bool { return other.runs.Load() == slowKeys })
-		waiters, done := c.start(waiterCount)
+		waiters, done := c.startWaiters()
 		p.mustHoldNoConnection(t)
 		c.mustServeOthers()
 		close(other.gate)
@@ -199,9 +216,9 @@ func TestCrowdOfWaiters(t *testing.T) {
 // runHere lets owners and waiters be of one process. meanwhile is looked at
 // while all wait.
 func (c *crowd) runHere(meanwhile func()) {
-	owners, ended := c.start(slowKeys)
+	owners, ended := c.startOwners()
 	eventually(c.TB, "the owners run", func() bool { return c.runs.Load() == slowKeys })
-	waiters, done := c.start(waiterCount)
+	waiters, done := c.startWaiters()
 	meanwhile()
 	c.mustServeOthers()
 	close(c.gate)
