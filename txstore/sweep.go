@@ -31,7 +31,7 @@ const (
 // It works in short steps, removes nothing that is alive at the moment it is
 // deleted, and waits for nobody, so several processes may sweep at once. Between
 // the steps it rests nine times as long as they take, for the sake of the requests
-// that are served meanwhile: a million records take a minute or two. When ctx ends
+// that are served meanwhile: a million records take a minute or more. When ctx ends
 // it returns what was removed so far and the context's error.
 func (s *Store) Sweep(ctx context.Context) (removed int64, err error) {
 	if !s.running.Begin() {
