@@ -2,22 +2,19 @@ package txstore_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/internal/allocation"
 )
-
-// cost is what one request allocates.
-type cost struct{ allocations, bytes float64 }
 
 // What a fresh request may cost more than the handler's own transaction, and what
 // a replay may cost in all, with pgx and the connection's part.
-var costLimits = map[string]cost{
-	"Fresh":  {allocations: 50, bytes: 7 << 9},
-	"Replay": {allocations: 19, bytes: 3 << 9},
+var costLimits = map[string]allocation.Cost{
+	"Fresh":  {Allocations: 50, Bytes: 7 << 9},
+	"Replay": {Allocations: 19, Bytes: 3 << 9},
 }
 
 // Not parallel: it counts the allocations of the whole process.
@@ -33,14 +30,12 @@ func TestAllocationsOfTheStore(t *testing.T) {
 			return err
 		})
 	})
-	fresh := costOf(t, func(i int) error { return p.reserveAndCommit(fmt.Sprintf("key-%d", i), true) })
-	fresh.allocations -= transaction.allocations
-	fresh.bytes -= transaction.bytes
+	fresh := costOf(t, func(i int) error { return p.reserveAndCommit(fmt.Sprintf("key-%d", i), true) }).Less(transaction)
 	replay := costOf(t, func(int) error { return p.reserveAndCommit("key-0", false) })
-	for name, got := range map[string]cost{"Fresh": fresh, "Replay": replay} {
+	for name, got := range map[string]allocation.Cost{"Fresh": fresh, "Replay": replay} {
 		limit := costLimits[name]
-		t.Logf("%s: %.1f allocations, %.0f bytes", name, got.allocations, got.bytes)
-		if got.allocations > limit.allocations || got.bytes > limit.bytes {
+		t.Logf("%s: %.1f allocations, %.0f bytes", name, got.Allocations, got.Bytes)
+		if got.Exceeds(limit) {
 			t.Errorf("%s: %+v, want %+v at most", name, got, limit)
 		}
 	}
@@ -68,22 +63,11 @@ func (w *world) reserveAndCommit(key string, wantFresh bool) error {
 }
 
 // costOf measures requests behind one that is not measured.
-func costOf(tb testing.TB, request func(i int) error) cost {
+func costOf(tb testing.TB, request func(i int) error) allocation.Cost {
 	tb.Helper()
-	const runs = 500
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	var before, after runtime.MemStats
-	for i := range runs + 1 {
-		if i == 1 {
-			runtime.ReadMemStats(&before)
-		}
+	return allocation.Of(500, func(i int) {
 		if err := request(i); err != nil {
 			tb.Fatal(err)
 		}
-	}
-	runtime.ReadMemStats(&after)
-	return cost{
-		allocations: float64(after.Mallocs-before.Mallocs) / runs,
-		bytes:       float64(after.TotalAlloc-before.TotalAlloc) / runs,
-	}
+	})
 }

@@ -49,14 +49,12 @@ func newCrowd(t *testing.T, size int, g given) *crowd {
 
 func (c *crowd) key(i int) string { return fmt.Sprint("k-", i) }
 
-// come lets all retries come, and returns their answers once they have looked.
+// come lets all retries come, and returns their answers.
 func (c *crowd) come() []<-chan reserved {
-	c.Helper()
 	answers := make([]<-chan reserved, c.size)
 	for i := range answers {
 		answers[i] = c.attempt(c.key(i)).start()
 	}
-	c.mustLook()
 	return answers
 }
 
@@ -123,11 +121,7 @@ func TestLookThatIsRefusedConcernsItsOwnRetry(t *testing.T) {
 		CREATE VIEW pgidem_records AS SELECT attempt_id, request_hash, format, status, header, body, stored_at, expires_at,
 			forgotten_at, key, CASE WHEN key = 'k-25' THEN to_timestamp(1 / (length(key) - 4)) ELSE leased_until END AS leased_until FROM kept`)
 	for range 5 {
-		answers := make([]<-chan reserved, c.size)
-		for i := range answers {
-			answers[i] = c.attempt(c.key(i)).start()
-		}
-		for i, answer := range answers {
+		for i, answer := range c.come() {
 			got := <-answer
 			if i == 25 {
 				if !errors.Is(got.err, idem.ErrStoreUnavailable) || !strings.Contains(got.err.Error(), "22012") {
@@ -151,10 +145,7 @@ func TestCrowdHearsThatThePoolHasNoConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answers := make([]<-chan reserved, c.size)
-	for i := range answers {
-		answers[i] = c.attempt(c.key(i)).start()
-	}
+	answers := c.come()
 	began := time.Now()
 	for i, answer := range answers {
 		if got := <-answer; !errors.Is(got.err, idem.ErrStoreUnavailable) {
@@ -175,11 +166,7 @@ func TestRecordThatCannotBeReadConcernsItsOwnRetry(t *testing.T) {
 	c.free()
 	c.exec(`UPDATE pgidem_records SET format = 99 WHERE key IN ('k-0', 'k-50', 'k-99')`)
 	for range 5 {
-		answers := make([]<-chan reserved, c.size)
-		for i := range answers {
-			answers[i] = c.attempt(c.key(i)).start()
-		}
-		for i, answer := range answers {
+		for i, answer := range c.come() {
 			got := <-answer
 			if i == 0 || i == 50 || i == 99 {
 				if !errors.Is(got.err, idem.ErrRecordUnreadable) {
@@ -198,6 +185,7 @@ func TestLooksGoAgainWhenTheirConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t, 100, given{Conns: 40})
 	answers := c.come()
+	c.mustLook()
 	c.exec(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	c.mustLook()
@@ -244,8 +232,9 @@ func TestRetryThatGivesUpConcernsNobodyElse(t *testing.T) {
 
 const defaultReserveTimeout = 5 * time.Second
 
-// While the pool has no connection, a retry whose client has gone hears so, and
-// those that wait with it still get their answers once there is one.
+// While the pool has no connection, retries whose clients have gone hear so, and
+// those that wait with them still get their answers once there is one. The second
+// sets out for all when the first has gone, and has the others wait for it by then.
 func TestRetryWhoseClientHasGoneHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t, 20, given{Conns: 1})
@@ -254,28 +243,28 @@ func TestRetryWhoseClientHasGoneHoldsNobodyUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, leave := context.WithCancel(t.Context())
-	gone := newAttempt(t, ctx, c.store, c.key(0), idem.AttemptConfig{}).start()
-	eventually(t, "it waits for the pool", func() bool { return c.pool.Stat().EmptyAcquireCount() > 0 || waiting(c.pool) })
+	const leaving = 2
 	answers := make([]<-chan reserved, c.size)
-	for i := 1; i < c.size; i++ {
-		answers[i] = c.attempt(c.key(i)).start()
+	leave := make([]context.CancelFunc, leaving)
+	for i := range answers {
+		ctx := t.Context()
+		if i < leaving {
+			ctx, leave[i] = context.WithCancel(ctx)
+		}
+		answers[i] = newAttempt(t, ctx, c.store, c.key(i), idem.AttemptConfig{MaxHandlerTime: patience}).start()
+		time.Sleep(20 * time.Millisecond) // it sets out or waits: nobody tells
 	}
-	leave()
-	if got := <-gone; !errors.Is(got.err, context.Canceled) {
-		t.Errorf("who has gone: %+v", got)
+	for i := range leaving {
+		leave[i]()
+		if got := <-answers[i]; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("who has gone: %+v", got)
+		}
+		time.Sleep(20 * time.Millisecond) // the next sets out
 	}
 	conn.Release()
-	for i := 1; i < c.size; i++ {
+	for i := leaving; i < c.size; i++ {
 		c.mustReplay(i, <-answers[i])
 	}
-}
-
-// waiting gives a goroutine the time to come to the pool: it does not tell who
-// waits until they have got what they wait for.
-func waiting(*pgxpool.Pool) bool {
-	time.Sleep(50 * time.Millisecond)
-	return true
 }
 
 // panicking is a tracer that panics once, when it is shown a batch of several
