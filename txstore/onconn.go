@@ -92,6 +92,9 @@ func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, 
 		t, err = s.loadTable(ctx, conn.Conn())
 		return err
 	})
+	if err == nil && t.pooled {
+		s.listener.foundPooler()
+	}
 	return t, err
 }
 

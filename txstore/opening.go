@@ -18,20 +18,17 @@ const checkInterval = "1s"
 //
 // There are two. The thorough one sets everything itself, and compares with what
 // is set. The quick one leaves the session as it is and sets the two limits as if
-// neither were set; it brings what was set, and where that is not what PostgreSQL
-// has by default, the transaction is rolled back and opened again, thoroughly.
-// For each option of BEGIN, and each term of an expression, evaluated or not, is
-// paid for in every request.
-type opening struct {
-	begin, open *statement
-	all         []*statement // what an attempt executes that is opened so
-}
-
-func (t *table) opening(begin, open *statement) opening {
-	return opening{begin: begin, open: open, all: []*statement{
-		open, begin, t.lookup, t.insert, commit, sameTransaction, rollback, beginFresh, relock,
-	}}
-}
+// neither were set. It looks at what is set before it does anything, and where
+// that is not what PostgreSQL has by default it says so, has done nothing, and the
+// transaction is rolled back and opened again, thoroughly. For each option of
+// BEGIN, and each term of an expression, evaluated or not, is paid for in every
+// request; and so is each column, which costs the server more than most of what
+// can stand in it. So the answer is one moment:
+//
+//   - null: the lock is not free;
+//   - -infinity: the session is unusual;
+//   - otherwise the transaction's own, and it has the lock and the limits.
+type opening struct{ begin, open *statement }
 
 // beginAs begins a transaction whatever the session's default is. Always READ
 // WRITE: a standby must refuse here and not at Commit, after the handler has run.
@@ -52,29 +49,45 @@ var (
 	noLockColumn = "$1::int4 IS NOT NULL"
 )
 
-func openColumns(locks bool) string {
+// openSQL takes the lock and sets the limits, unless one of the conditions in
+// unusual holds. CASE evaluates a branch only when it comes to it.
+func openSQL(locks bool, unusual []string, limits ...string) *statement {
 	lock := noLockColumn
 	if locks {
 		lock = lockColumn
 	}
-	return "SELECT " + lock + `,
-    transaction_timestamp(),
-    pg_catalog.pg_backend_pid(),
-    `
+	sql := "SELECT CASE"
+	if len(unusual) > 0 {
+		sql += "\n    WHEN " + strings.Join(unusual, "\n        OR ") + "\n    THEN '-infinity'::timestamptz"
+	}
+	sql += "\n    WHEN " + lock
+	for _, limit := range limits {
+		sql += "\n        AND " + limit + " IS NOT NULL"
+	}
+	return newStatement(sql + "\n    THEN transaction_timestamp()\nEND")
 }
 
-// quickSQL reads before it sets: the server evaluates columns from left to right.
-// Did it not, each session would look as if it had settings of its own, and be
-// opened thoroughly.
-func quickSQL(locks, checks bool) *statement {
-	sql := openColumns(locks) + `pg_catalog.current_setting('transaction_isolation'),
-    pg_catalog.current_setting('transaction_read_only'),
-    pg_catalog.current_setting('idle_in_transaction_session_timeout'),
-    `
-	if !checks {
-		return newStatement(sql + "'0', " + setIdle)
+func differs(setting, from string) string {
+	return fmt.Sprintf("pg_catalog.current_setting('%s') <> '%s'", setting, from)
+}
+
+func quickSQL(iso pgx.TxIsoLevel, locks, checks bool) *statement {
+	unusual := []string{
+		differs("transaction_isolation", string(iso)),
+		differs("transaction_read_only", "off"),
+		differs("idle_in_transaction_session_timeout", "0"),
 	}
-	return newStatement(sql + "pg_catalog.current_setting('client_connection_check_interval'), " + setIdle + ", " + setInterval)
+	if !checks {
+		return openSQL(locks, unusual, setIdle)
+	}
+	return openSQL(locks, append(unusual, differs("client_connection_check_interval", "0")), setIdle, setInterval)
+}
+
+func thoroughSQL(locks, checks bool) *statement {
+	if !checks {
+		return openSQL(locks, nil, thoroughIdle)
+	}
+	return openSQL(locks, nil, thoroughIdle, thoroughInterval)
 }
 
 const (
@@ -95,11 +108,3 @@ const (
         ELSE pg_catalog.current_setting('client_connection_check_interval')
     END, true)`
 )
-
-func thoroughSQL(locks, checks bool) *statement {
-	sql := openColumns(locks) + thoroughIdle
-	if checks {
-		sql += ", " + thoroughInterval
-	}
-	return newStatement(sql)
-}

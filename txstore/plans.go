@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -64,7 +65,8 @@ func prepare(ctx context.Context, conn *pgx.Conn, list []*statement) error {
 	}
 	var missing []*statement
 	for _, s := range list {
-		if p.prepared[s.name] == nil {
+		twice := func(m *statement) bool { return m.name == s.name } // of one text
+		if p.prepared[s.name] == nil && !slices.ContainsFunc(missing, twice) {
 			missing = append(missing, s)
 		}
 	}

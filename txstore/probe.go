@@ -19,8 +19,7 @@ type probe struct {
 	table   *table
 	h       int32
 	conn    *pgxpool.Conn
-	started moment // transaction_timestamp()
-	pid     int64  // of the server process that answered
+	started moment // transaction_timestamp(), where locked
 	locked  bool
 	unusual bool // opened quickly, in a session that has settings of its own
 	found   found
@@ -52,35 +51,31 @@ func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHa
 	if err != nil {
 		return nil, err
 	}
-	if p.pid != int64(p.conn.Conn().PgConn().PID()) {
-		s.listener.foundPooler()
-	}
 	return p, nil
 }
 
 // open opens p's transaction and looks key up.
 func (s *Store) open(ctx context.Context, p *probe, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) error {
-	o := &p.table.quick
-	if s.thorough.Load() {
-		o = &p.table.thorough
+	o := p.table.quick
+	switch {
+	case iso != s.config.IsoLevel:
+		o = opening{beginAs(iso), p.table.thorough.open}
+	case s.thorough.Load():
+		o = p.table.thorough
 	}
 	conn := p.conn.Conn()
 	return roundTrip(ctx, conn, s.config.ReserveTimeout, func(ctx context.Context) error {
-		if err := prepare(ctx, conn, o.all); err != nil {
+		if err := prepare(ctx, conn, p.table.attempts); err != nil {
 			return err
 		}
 		b := newBatch(conn)
-		if iso == s.config.IsoLevel {
-			b.queue(o.begin, nil)
-		} else {
-			b.queue(beginAs(iso), nil)
-		}
+		b.queue(o.begin, nil)
 		b.queue(o.open, b.params().int4(p.h).text(idleLimit(maxHandlerTime)))
 		// A statement of its own, after the lock: in one with it, its snapshot
 		// could be older than the lock, and miss a record committed in between.
 		b.queue(p.table.lookup, b.params().text(key))
 		r := b.send(ctx)
-		err := p.read(r, o, iso)
+		err := p.read(r)
 		if closeErr := r.close(); err == nil {
 			err = closeErr
 		}
@@ -97,15 +92,14 @@ func idleLimit(maxHandlerTime time.Duration) string {
 	return strconv.FormatInt(min(maxHandlerTime.Milliseconds()+serverGrace.Milliseconds(), math.MaxInt32), 10)
 }
 
-func (p *probe) read(r *results, o *opening, iso pgx.TxIsoLevel) error {
+func (p *probe) read(r *results) error {
 	if _, err := r.next(nil); err != nil {
 		return err
 	}
 	_, err := r.next(func(r *row) error {
-		p.locked, p.started = r.boolean(), r.moment()
-		p.pid, _ = r.integer()
-		if o == &p.table.quick {
-			p.unusual = r.text() != string(iso) || r.text() != "off" || r.text() != "0" || r.text() != "0"
+		opened := r.moment()
+		if p.unusual = opened == beginOfTime; !p.unusual {
+			p.started, p.locked = opened, opened != 0
 		}
 		return r.err
 	})

@@ -36,8 +36,11 @@ type table struct {
 	locks  bool // advisory locks are in use
 	// synchronous: commits wait for a standby.
 	synchronous bool
+	// pooled: it was found through a pooler, which answers in the server's name.
+	pooled bool
 
 	quick, thorough opening
+	attempts        []*statement // what an attempt executes
 	lookup          *statement
 	insert          *statement
 	deleteStale     *statement
@@ -79,7 +82,8 @@ SELECT
     c.oid::bigint,
     pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL
         AND pg_catalog.version() LIKE '%linux%',
-    COALESCE(pg_catalog.current_setting('synchronous_standby_names', true), '') <> ''
+    COALESCE(pg_catalog.current_setting('synchronous_standby_names', true), '') <> '',
+    pg_catalog.pg_backend_pid()::bigint
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.oid = pg_catalog.to_regclass($1::text)`
@@ -91,10 +95,10 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 	}
 	t := &table{}
 	var (
-		oid           int64
+		oid, pid      int64
 		checkInterval bool
 	)
-	err := conn.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval, &t.synchronous)
+	err := conn.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval, &t.synchronous, &pid)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errTableMissing(name.Sanitize())
 	}
@@ -102,11 +106,16 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 		return nil, fmt.Errorf("txstore: looking for the records table: %w", err)
 	}
 	t.oid = uint32(oid) //nolint:gosec // an oid has 32 bits
+	t.pooled = pid != int64(conn.PgConn().PID())
 	t.locks = !config.DisableLocks
 	t.callerOpen = callerOpenSQL(t.locks)
 	t.qualify(pgx.Identifier{t.schema, tableName}.Sanitize())
-	t.quick = t.opening(quickBegin(config.IsoLevel), quickSQL(t.locks, checkInterval))
-	t.thorough = t.opening(beginAs(config.IsoLevel), thoroughSQL(t.locks, checkInterval))
+	t.quick = opening{quickBegin(config.IsoLevel), quickSQL(config.IsoLevel, t.locks, checkInterval)}
+	t.thorough = opening{beginAs(config.IsoLevel), thoroughSQL(t.locks, checkInterval)}
+	t.attempts = []*statement{
+		t.quick.open, t.quick.begin, t.thorough.open, t.thorough.begin,
+		t.lookup, t.insert, commit, sameTransaction, rollback, beginFresh, relock,
+	}
 	t.glances = []*statement{t.lookup}
 	t.leases = []*statement{t.leaseReserve, t.leaseCommit, t.leaseRelease, beginFresh, t.lookup, commit, wake}
 	return t, nil
