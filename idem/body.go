@@ -17,7 +17,9 @@ const maxPreallocated = 1 << 20
 // bufferBody reads the body of r to its end. limit bounds it, unless negative; a
 // declared length over the limit is refused before a byte is read, so that a
 // client which waits for "100 Continue" need not send it.
-func bufferBody(r *http.Request, limit int64) ([]byte, error) {
+//
+// A body that is small enough for room is returned there.
+func bufferBody(r *http.Request, limit int64, room []byte) ([]byte, error) {
 	if limit < 0 {
 		limit = math.MaxInt64
 	}
@@ -27,7 +29,7 @@ func bufferBody(r *http.Request, limit int64) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	b, err := readBody(r.Body, r.ContentLength, limit)
+	b, err := readBody(r.Body, r.ContentLength, limit, room)
 	if err != nil {
 		return nil, bodyError(err)
 	}
@@ -54,8 +56,11 @@ func tooLarge(limit int64) error {
 //
 // The one byte beyond the declared length is room in which the last Read finds
 // the end without growing the buffer.
-func readBody(body io.Reader, declared, limit int64) ([]byte, error) {
-	b := make([]byte, 0, min(max(declared, 0), maxPreallocated)+1)
+func readBody(body io.Reader, declared, limit int64, room []byte) ([]byte, error) {
+	b := room[:0]
+	if declared >= int64(cap(b)) {
+		b = make([]byte, 0, min(declared, maxPreallocated)+1)
+	}
 	for {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, max(len(b), 512)) // doubled: a long body is copied once in all

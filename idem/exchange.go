@@ -31,6 +31,8 @@ type exchange struct {
 	// abandoned before it got a processor must not begin any more.
 	mu    sync.Mutex
 	ended bool
+
+	room [96]byte // for a small body
 }
 
 // identify finds out what the request is: its stored key, its body, its hash. A
@@ -49,7 +51,7 @@ func (x *exchange) identify(clientKey string) error {
 	if e.ticket, err = x.admission.admit(scope); err != nil {
 		return err
 	}
-	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes); err != nil {
+	if x.body, err = bufferBody(x.r, x.config.MaxRequestBytes, x.room[:0]); err != nil {
 		return err
 	}
 	e.hash, err = x.requestHash()

@@ -84,8 +84,8 @@ func (e *execution) do(ctx context.Context, now time.Time) (done executed, err e
 	for ; ; now = time.Now() {
 		t := e.begin(ctx, done.runs > 0)
 		existing, fresh, err := e.reserve(t, done.runs > 0)
-		reserved := time.Now()
-		done.reserve += reserved.Sub(now)
+		took := time.Since(now)
+		done.reserve += took
 		if err != nil {
 			return done, afterRuns(done.runs, undone, err)
 		}
@@ -98,7 +98,7 @@ func (e *execution) do(ctx context.Context, now time.Time) (done executed, err e
 			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.store.Release(t.after(), e.key))
 		}
 		done.runs++
-		again, err := e.runAndCommit(t, reserved, &done)
+		again, err := e.runAndCommit(t, now.Add(took), &done)
 		switch {
 		case again && done.runs < e.maxRuns:
 			pause(done.runs)

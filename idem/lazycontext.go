@@ -76,7 +76,7 @@ func (c *lazyContext) err() error {
 
 func (c *lazyContext) expired() bool {
 	if !c.ranOut && !c.deadline.IsZero() {
-		c.ranOut = !time.Now().Before(c.deadline)
+		c.ranOut = time.Until(c.deadline) <= 0 // no wall clock: half the price
 	}
 	return c.ranOut
 }

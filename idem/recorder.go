@@ -18,8 +18,9 @@ var (
 	errEnded = fmt.Errorf("idem: the response has ended: %w", http.ErrHandlerTimeout)
 )
 
-// minBuffer is the memory that the first bytes of a response get.
-const minBuffer = 128
+// minBuffer is the memory that the first bytes of a response get; it is part of
+// the recorder.
+const minBuffer = 144
 
 // recorder is the [http.ResponseWriter] of one run of a handler. It keeps the
 // response until the Store has committed it.
@@ -48,6 +49,7 @@ type recorder struct {
 	length      [1]string // room for the Content-Length of sent
 	marker      [1]string // room for what marks a replay
 	disposition Disposition
+	room        [minBuffer]byte // for the first bytes of body
 }
 
 func (rec *recorder) begin(outer http.ResponseWriter, method string) {
@@ -129,10 +131,13 @@ func (rec *recorder) WriteString(s string) (int, error) {
 // buffer returns the body so far, to which length bytes are appended. Most
 // responses are written at once; the others do not begin with a few bytes.
 func (rec *recorder) buffer(length int) []byte {
-	if rec.body == nil && length > 0 {
-		return make([]byte, 0, max(length, minBuffer))
+	switch {
+	case rec.body != nil || length == 0:
+		return rec.body
+	case length <= minBuffer:
+		return rec.room[:0]
 	}
-	return rec.body
+	return make([]byte, 0, length)
 }
 
 func (rec *recorder) beginWrite(length int) error {
