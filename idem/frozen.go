@@ -46,11 +46,24 @@ func (f *frozenHeader) setIn(h http.Header) {
 func (f *frozenHeader) whollyStorable() bool {
 	for i := range f.fields {
 		name := f.fields[i].name
-		if len(f.fields[i].values) == 0 || http.CanonicalHeaderKey(name) != name || !storable(name) {
+		if len(f.fields[i].values) == 0 {
+			return false
+		}
+		if !usual(name) && (http.CanonicalHeaderKey(name) != name || !storable(name)) {
 			return false
 		}
 	}
 	return true
+}
+
+// usual tells whether name is canonical and storable as hardly a response is
+// without it: that needs no closer look.
+func usual(name string) bool {
+	switch name {
+	case "Content-Type", "Location", "Cache-Control", "Etag":
+		return true
+	}
+	return false
 }
 
 // appendedTo appends values to room and returns them where they are there; nil

@@ -14,7 +14,7 @@ const scopeSeparator = "\x1f"
 // scope in it, "" without one.
 func storedKey(r *http.Request, clientKey string, scopeOf func(*http.Request) (string, error)) (key, scope string, err error) {
 	if scopeOf == nil {
-		return clientKey, "", ValidateKey(clientKey)
+		return clientKey, "", nil // what parseKey takes, ValidateKey takes
 	}
 	scope, err = scopeOf(r)
 	if err == nil {
