@@ -2,6 +2,8 @@ package idem
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
 )
 
@@ -23,5 +25,29 @@ func TestUsualHeadersAreStorable(t *testing.T) {
 	}
 	if found != 4 {
 		t.Errorf("%d of the names are usual, want 4", found)
+	}
+}
+
+// A look at the names alone must miss no trailer, whatever else the handler does
+// to its header after WriteHeader.
+func TestTrailersAreFoundBehindStorableHeaders(t *testing.T) {
+	t.Parallel()
+	const trailer = http.TrailerPrefix + "X-Sum"
+	for name, after := range map[string]func(http.Header){
+		"Added":      func(h http.Header) { h[trailer] = []string{"1"} },
+		"InThePlace": func(h http.Header) { delete(h, "Content-Type"); h[trailer] = []string{"1"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var rec recorder
+			rec.begin(httptest.NewRecorder(), http.MethodPost)
+			rec.Header().Set("Content-Type", "text/plain")
+			rec.WriteHeader(http.StatusCreated)
+			after(rec.Header())
+			rec.finish(func(int, http.Header) Disposition { return CommitAll })
+			if got := rec.trailers[trailer]; !slices.Equal(got, []string{"1"}) {
+				t.Errorf("trailers %v", rec.trailers)
+			}
+		})
 	}
 }

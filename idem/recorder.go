@@ -210,6 +210,9 @@ func (rec *recorder) finish(decide func(status int, header http.Header) Disposit
 // left to a goroutine may write to it, for as long as the Commit takes.
 func (rec *recorder) settleHeader() {
 	rec.sent, rec.storable = rec.frozen.header(), rec.frozen.whollyStorable()
+	if rec.storable && rec.frozen.hasNamesOf(rec.header) {
+		return // no trailer is storable, nor what announces one
+	}
 	rec.trailers = trailersOf(rec.sent, rec.header)
 }
 
