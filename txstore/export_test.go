@@ -1,6 +1,11 @@
 package txstore
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
 
 // The wire format, for tests that look at it from outside.
 const (
@@ -48,3 +53,15 @@ func Waiting(s *Store, key string) bool {
 // SetCommitGrace shortens the time that a lease is renewed after its Commit has
 // failed. It must be called before the first Reserve.
 func SetCommitGrace(s *Store, grace time.Duration) { s.leased.commitGrace = grace }
+
+// LookAt looks key up as Reserve does, and hands over the connection with the open
+// transaction, and whether it has got the key's lock.
+func LookAt(ctx context.Context, s *Store, key string, maxHandlerTime time.Duration, do func(conn *pgx.Conn, locked bool)) error {
+	p, err := s.probe(ctx, key, s.config.IsoLevel, maxHandlerTime)
+	if err != nil {
+		return err
+	}
+	defer s.closeProbe(p)
+	do(p.conn.Conn(), p.locked)
+	return nil
+}

@@ -24,6 +24,7 @@ var notThroughPooler = map[string]string{
 	"TestBrokenWakeCheckDoesNotSpoilASuccess":           "PgBouncer refuses statement_timeout as a startup parameter",
 	"TestBrokenWakeCheckOfARelease":                     "the same",
 	"TestServersLimitsAreNeverLooserThanTheSessions":    "PgBouncer refuses the settings as startup parameters",
+	"TestServersLimitsHoldWithoutTheLock":               "PgBouncer refuses the settings as startup parameters",
 	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
 	"TestHandlerThatDeallocatesEachTime":                "PgBouncer ends the connection of who executes a statement that was deallocated",
 	"TestPoolThatDiscardsPreparedStatements":            "the same",

@@ -49,8 +49,10 @@ var (
 	noLockColumn = "$1::int4 IS NOT NULL"
 )
 
-// openSQL takes the lock and sets the limits, unless one of the conditions in
-// unusual holds. CASE evaluates a branch only when it comes to it.
+// openSQL sets the limits and takes the lock, unless one of the conditions in
+// unusual holds. CASE evaluates a branch only when it comes to it, and AND what is
+// on its right only if it must: so the lock stands last, for a transaction that
+// does not get it idles, too, until its client lets go of it.
 func openSQL(locks bool, unusual []string, limits ...string) *statement {
 	lock := noLockColumn
 	if locks {
@@ -60,11 +62,11 @@ func openSQL(locks bool, unusual []string, limits ...string) *statement {
 	if len(unusual) > 0 {
 		sql += "\n    WHEN " + strings.Join(unusual, "\n        OR ") + "\n    THEN '-infinity'::timestamptz"
 	}
-	sql += "\n    WHEN " + lock
+	sql += "\n    WHEN "
 	for _, limit := range limits {
-		sql += "\n        AND " + limit + " IS NOT NULL"
+		sql += limit + " IS NOT NULL\n        AND "
 	}
-	return newStatement(sql + "\n    THEN transaction_timestamp()\nEND")
+	return newStatement(sql + lock + "\n    THEN transaction_timestamp()\nEND")
 }
 
 func differs(setting, from string) string {

@@ -36,7 +36,8 @@ type table struct {
 	locks  bool // advisory locks are in use
 	// synchronous: commits wait for a standby.
 	synchronous bool
-	// pooled: it was found through a pooler, which answers in the server's name.
+	// pooled: it was found through a pooler, which answers in the server's name. The
+	// listener finds out for itself; this spares it the connection.
 	pooled bool
 
 	quick, thorough opening

@@ -6,6 +6,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgidem/pgidem/txstore"
 )
 
 // Behaviour 45. What makes the server end a transaction that nobody ends any more
@@ -43,5 +45,35 @@ func TestServersLimitsAreNeverLooserThanTheSessions(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Behaviour 45. A look that finds its key in flight has a transaction open until
+// its client rolls back, and the client may be gone by then: the limits hold there,
+// too.
+func TestServersLimitsHoldWithoutTheLock(t *testing.T) {
+	needsLocks(t, "without them every look gets what it asks for")
+	t.Parallel()
+	for name, c := range map[string]struct{ check, want string }{"Quick": {"0", "1s"}, "Thorough": {"500ms", "500ms"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{Pool: func(config *pgxpool.Config) {
+				config.ConnConfig.RuntimeParams["client_connection_check_interval"] = c.check
+			}})
+			owner := w.attempt("k").mustBeFresh()
+			want := fmt.Sprintf("idle_in_transaction_session_timeout=%dms, client_connection_check_interval=%s", patience.Milliseconds()+500, c.want)
+			err := txstore.LookAt(t.Context(), w.store, "k", patience, func(conn *pgx.Conn, locked bool) {
+				if locked {
+					t.Error("the look has got the lock of an attempt in flight")
+				}
+				if got := settings(t.Context(), t, conn); got != want {
+					t.Errorf("in its transaction: %s, want %s", got, want)
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			owner.mustRelease()
+		})
 	}
 }
