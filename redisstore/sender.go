@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"context"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,12 +20,17 @@ var together = convoy.Limits{Batch: 64, Near: 2, Far: 16}
 type sender struct {
 	store  *Store
 	convoy *convoy.Convoy[*call] // nil: every call travels alone
+	crew   *convoy.Crew[*call]   // carriers, or who brings a single call
+	term   term
 }
 
 func newSender(s *Store) *sender {
-	d := &sender{store: s}
+	d := &sender{store: s, term: term{limit: s.config.CallTimeout}}
 	if _, one := s.client.(*redis.Client); one {
-		d.convoy = convoy.New(together, func(first *call) { go d.carry(first) })
+		d.crew = convoy.NewCrew(d.carry)
+		d.convoy = convoy.New(together, d.crew.Start)
+	} else {
+		d.crew = convoy.NewCrew(d.alone)
 	}
 	return d
 }
@@ -34,7 +38,7 @@ func newSender(s *Store) *sender {
 // send lets c travel.
 func (d *sender) send(c *call) {
 	if d.convoy == nil {
-		go d.alone(c)
+		d.crew.Start(c)
 		return
 	}
 	d.convoy.Join(c)
@@ -69,8 +73,7 @@ func (d *sender) carry(first *call) {
 
 // pipeline sends a batch and returns the commands, with their answers.
 func (d *sender) pipeline(batch []*call) []redis.Cmder {
-	ctx, cancel := context.WithTimeout(context.Background(), d.store.config.CallTimeout)
-	defer cancel()
+	ctx := d.term.begin()
 	pipe := d.store.client.Pipeline()
 	sent := make([]redis.Cmder, len(batch))
 	for i, c := range batch {
@@ -96,8 +99,7 @@ func (d *sender) alone(c *call) { d.store.end(c, d.one(c)) }
 // one sends a single call, within the time for it. The answer must be learned
 // even if the caller leaves.
 func (d *sender) one(c *call) answer {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), d.store.config.CallTimeout)
-	defer cancel()
+	ctx := errand{d.term.begin(), c.ctx}
 	cmd := c.command(ctx)
 	err := d.store.client.Process(ctx, cmd)
 	if c.script != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {

@@ -1,8 +1,10 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -94,5 +96,36 @@ func TestCallsShareOneConnection(t *testing.T) {
 		if err := await(t, "a request", done); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// tracer is a client's hook that looks for a value of the caller's context.
+type tracer struct {
+	moments
+	seen atomic.Int64
+}
+
+type span struct{}
+
+func (r *tracer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if ctx.Value(span{}) == "caller's" {
+			r.seen.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// A call that goes alone can be traced to the request that made it.
+func TestHooksOfTheClientSeeTheCallersValues(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	var hook tracer
+	w.client.AddHook(&hook)
+	a := w.attempt("k")
+	a.ctx = context.WithValue(a.ctx, span{}, "caller's")
+	a.mustBeFresh().mustCommit("paid")
+	if seen := hook.seen.Load(); seen < 2 {
+		t.Errorf("%d calls had the value, want Reserve's and Commit's", seen)
 	}
 }

@@ -73,6 +73,7 @@ func (s *Store) Close() {
 	s.running.Close(s.config.CloseTimeout)
 	s.listener.close()
 	s.live.stopAll()
+	s.sender.crew.Close()
 }
 
 // Commit implements [idem.Store]. The record's TTL starts now. A lease that has

@@ -1,0 +1,41 @@
+package redisstore
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// term is the time that calls may take on the server, as a context. Calls that
+// begin at nearly the same time share one: each with its own would have a timer set,
+// nearly always in vain. So a call has the limit at least, and an eighth of it more
+// at most; that its caller waits no longer than the limit is up to patience.
+type term struct {
+	limit time.Duration
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	ctx     context.Context
+	entered time.Time // when the first call began that has ctx
+}
+
+// begin returns the context of a call that begins now.
+func (t *term) begin() context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); t.ctx == nil || now.Sub(t.entered) > t.limit/8 {
+		ctx, end := context.WithDeadline(context.Background(), now.Add(t.limit+t.limit/8))
+		context.AfterFunc(ctx, end) // nobody else ends it: each call that has it ends for itself
+		t.ctx, t.entered = ctx, now
+	}
+	return t.ctx
+}
+
+// errand is the context of a call that goes alone: it has the values of the
+// caller's, and does not end with it.
+type errand struct {
+	context.Context
+	caller context.Context
+}
+
+func (e errand) Value(key any) any { return e.caller.Value(key) }
