@@ -50,6 +50,7 @@ var flaws = map[string]flaw{
 	"first-header-value-only": {history.Transactional, newHeaderless},
 	"sweep-ignores-leases":    {history.Leased, newSweeping},
 	"sweep-too-soon":          {history.Transactional, newHasty},
+	"sweep-forgets":           {history.Transactional, newOblivious},
 	"expiry-by-own-clock":     {history.Transactional, newSelfTimed},
 	"replay-after-expiry":     {history.Transactional, newUnforgetting},
 	"hash-ignored":            {history.Transactional, newHashless},

@@ -20,6 +20,13 @@ func newHasty(g Ground) Store {
 		`DELETE FROM pgidem_records WHERE expires_at <= now() + interval '2 seconds'`)}
 }
 
+// newOblivious returns the sound store beside a sweep that takes every record that
+// has expired: also those whose keys are to be refused.
+func newOblivious(g Ground) Store {
+	return Store{Store: g.Sound, InTx: g.Sound.InTx, Sweep: sweepAlways(g,
+		`DELETE FROM pgidem_records WHERE expires_at <= now()`)}
+}
+
 func sweepAlways(g Ground, sql string) func(context.Context) {
 	return func(ctx context.Context) {
 		tick := time.NewTicker(250 * time.Millisecond)

@@ -29,6 +29,9 @@ const (
 	// mismatched: its handler did not run, since the key stood for another
 	// request.
 	mismatched
+	// expired: its handler did not run, since it had run for the same request so
+	// long ago that nobody knows its answer any more.
+	expired
 	// final: the answer is the last word on the key.
 	final
 	// unexpected: no fault leads to such an answer.
@@ -40,6 +43,7 @@ const (
 var problems = map[string]effect{
 	"in-flight":         inFlight,
 	"hash-mismatch":     mismatched,
+	"key-expired":       expired,
 	"store-unavailable": untouched,
 	"request-cancelled": unknown,
 	"commit-failed":     discarded,

@@ -10,7 +10,7 @@ import (
 // checkAnswers compares the key's answers with each other and with the key.
 func (k *key) checkAnswers(slack time.Duration) (found []Finding) {
 	for _, a := range k.requests {
-		if a.effect == unexpected || a.effect == mismatched && !k.explainsMismatch(a) {
+		if a.effect == unexpected || a.effect == mismatched && !k.explainsMismatch(a) || a.effect == expired && !k.remembered {
 			found = append(found, k.finding(UnexpectedAnswer, fmt.Sprintf("%d %s", a.Status, a.Problem), a))
 		}
 		if a.effect != final {
@@ -48,11 +48,10 @@ func (k *key) checkSame(slack time.Duration) []Finding {
 	return nil
 }
 
-// checkEnd wants a final answer after the last fault, where the run has such an
-// end: a record that was there and is gone is found here, too, since then the
+// checkEnd wants a last word after the last fault, where the run has such an end: a record that was there and is gone is found here, too, since then the
 // last answer is a run of its own.
 func (k *key) checkEnd(quiet time.Duration) []Finding {
-	answered := k.where(func(a asked) bool { return a.effect == final && a.Sent >= quiet })
+	answered := k.where(func(a asked) bool { return a.lastWord() && a.Sent >= quiet })
 	if len(answered) > 0 || len(k.requests) == 0 {
 		return nil
 	}

@@ -7,15 +7,18 @@ import (
 
 // writtenFrom is the first moment at which a run may have written r that is not
 // on record as a run in a transaction: one whose answer was delivered under a
-// lease, or one whose end nobody knows. ok is false if there is none.
+// lease, also if nobody has read r since, or one whose end nobody knows. ok is false
+// if there is none.
 func (k *key) writtenFrom(r *record) (from time.Duration, ok bool) {
 	own := k.where(func(a asked) bool { return a.effect == final && !a.Replayed && responseTo(a) == r.response })
 	if len(own) > 0 {
 		return own[0].Sent, !k.transactional()
 	}
-	for _, a := range k.requests {
-		if a.effect == unknown && a.Account == r.response.account && a.Amount == r.response.amount {
-			return a.Sent, true // the first of them was sent first
+	// The first of them was sent first.
+	for _, a := range k.where(func(a asked) bool { return a.Account == r.response.account && a.Amount == r.response.amount }) {
+		unread := r.response.digest == "" && !k.transactional() && a.effect == final && !a.Replayed
+		if a.effect == unknown || unread {
+			return a.Sent, true
 		}
 	}
 	return 0, false

@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	brief   = kind{brief: true}
-	misused = kind{misused: true}
+	brief      = kind{brief: true}
+	remembered = kind{brief: true, remembered: true}
+	misused    = kind{misused: true}
 )
 
 // ofExpiry are wrong where records live for ttl.
@@ -38,6 +39,65 @@ var ofExpiry = []breakage{
 			late.Sent, late.Ended = r.Ended+ttl+200*time.Millisecond, r.Ended+ttl+201*time.Millisecond
 			run.Requests = append(run.Requests, late)
 		})
+	}},
+}
+
+// ofMemory are wrong where the key is remembered after that.
+var ofMemory = []breakage{
+	{name: "PaidAgainAfterExpiry", rule: check.DuplicateRow, keys: remembered, apply: func(run *history.Run) bool {
+		run.Faults = nil
+		return withRow(run, func(row *history.Row) {
+			again := *row
+			again.ID, again.PaidAt = 1000, row.PaidAt+(3*ttl).Microseconds()
+			run.Rows = append(run.Rows, again)
+			run.Balances[row.Account] += row.Amount
+		})
+	}},
+	{name: "RefusedAgainAfterExpiry", rule: check.RanTwice, keys: remembered, apply: func(run *history.Run) bool {
+		run.Faults = nil
+		return onRequest(run, isFresh, func(r *history.Request) { addRun(run, *r, 3*ttl, false) })
+	}},
+	{name: "ExpiredThoughNotRemembered", rule: check.UnexpectedAnswer, keys: brief, apply: func(run *history.Run) bool {
+		return onRequest(run, isReplay, func(r *history.Request) { problem(r, 409, "key-expired") })
+	}},
+	{name: "ExpiredTooSoon", rule: check.NotLinearizable, keys: remembered, apply: func(run *history.Run) bool {
+		return onRequest(run, isReplay, func(r *history.Request) {
+			sooner := *r
+			sooner.Sent, sooner.Ended = r.Ended+1, r.Ended+2
+			run.Requests = append(run.Requests, sooner)
+			problem(r, 409, "key-expired")
+		})
+	}},
+	{name: "ExpiredWithoutARun", rule: check.NotLinearizable, keys: remembered, apply: func(run *history.Run) bool {
+		i := slices.IndexFunc(run.Requests, isExpired)
+		if i < 0 {
+			return false
+		}
+		late := run.Requests[i]
+		run.Requests = slices.DeleteFunc(run.Requests, func(r history.Request) bool {
+			return r.Tenant == late.Tenant && r.Key == late.Key && !isExpired(r)
+		})
+		run.Rows = slices.DeleteFunc(run.Rows, func(row history.Row) bool {
+			if row.Tenant != late.Tenant || row.Key != late.Key {
+				return false
+			}
+			run.Balances[row.Account] -= row.Amount
+			return true
+		})
+		return true
+	}},
+	{name: "ReplayAfterItWasGone", rule: check.NotLinearizable, keys: remembered, apply: func(run *history.Run) bool {
+		return onRequest(run, isReplay, func(r *history.Request) {
+			late := *r
+			late.Sent, late.Ended = 10*time.Second, 10*time.Second+1
+			problem(&late, 409, "key-expired")
+			again := *r
+			again.Sent, again.Ended = late.Ended+1, late.Ended+2
+			run.Requests = append(run.Requests, late, again)
+		})
+	}},
+	{name: "ExpiredForAnotherRequest", rule: check.NotLinearizable, keys: remembered, apply: func(run *history.Run) bool {
+		return onRequest(run, isExpired, func(r *history.Request) { r.Amount += otherAmount })
 	}},
 }
 
@@ -92,6 +152,7 @@ var whileItLives = []breakage{
 }
 
 func isFresh(r history.Request) bool    { return isFinal(r) && !r.Replayed }
+func isExpired(r history.Request) bool  { return r.Problem == "key-expired" }
 func isMismatch(r history.Request) bool { return r.Problem == "hash-mismatch" }
 
 // addRun adds an answer as of another run of r's key that booked so much later.

@@ -20,14 +20,14 @@ var modes = []string{history.Transactional, history.Leased, history.Redis}
 func TestCorrectHistoriesPass(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		for _, keys := range []kind{{}, {brief: true}, {misused: true}, {brief: true, misused: true}} {
+		for _, keys := range []kind{{}, brief, remembered, misused, {brief: true, misused: true}, {brief: true, remembered: true, misused: true}} {
 			for seed := range uint64(correctSeeds) {
 				run := simulate(mode, seed, keys)
 				v := check.Check(run, check.Limits{})
 				if !v.OK() || len(v.Reports) > 0 {
 					t.Fatalf("seed %d, %+v: %s", seed, keys, printed(t, run, v))
 				}
-				if keys.brief != (v.Counts.Again > 0) || keys.misused != (v.Counts.Mismatched > 0) {
+				if (keys.brief && !keys.remembered) != (v.Counts.Again > 0) || keys.remembered != (v.Counts.Expired > 0) || keys.misused != (v.Counts.Mismatched > 0) {
 					t.Fatalf("seed %d, %+v: %+v", seed, keys, v.Counts)
 				}
 			}
@@ -38,7 +38,7 @@ func TestCorrectHistoriesPass(t *testing.T) {
 func TestOneThingWrongIsFound(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		breakages := slices.Concat(everywhere, ofExpiry, ofOtherRequests)
+		breakages := slices.Concat(everywhere, ofExpiry, ofMemory, ofOtherRequests)
 		if mode == history.Transactional {
 			breakages = slices.Concat(breakages, inTransactions, whileItLives)
 		}

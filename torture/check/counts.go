@@ -16,9 +16,11 @@ type Counts struct {
 	// Retried are keys that were asked for more than once.
 	Retried int
 	// Mismatched are requests whose key stood for another, Again runs of a key
-	// after the record of the run before had expired.
+	// after the record of the run before had expired, and Expired requests that
+	// were refused since it had.
 	Mismatched int
 	Again      int
+	Expired    int
 	// Faults are the faults that met somebody, by kind, Missed those that did
 	// not, and Tries how often either kind was tried.
 	Faults map[string]int
@@ -61,6 +63,8 @@ func (c *Counts) add(a asked) {
 		c.Unanswered++
 	case a.effect == mismatched:
 		c.Mismatched++
+	case a.effect == expired:
+		c.Expired++
 	case a.effect != final:
 		c.Refused++
 	case a.Replayed:

@@ -83,3 +83,24 @@ func TestRunOfALongRequestComesAfterTheExpiryOfALaterOne(t *testing.T) {
 		t.Error(printed(t, run, v))
 	}
 }
+
+// Who asks for an expired key that is remembered may meet somebody who is about to
+// find that out, and be frozen at it.
+func TestExpiredKeyMayBeInFlight(t *testing.T) {
+	t.Parallel()
+	met := 0
+	for seed := range uint64(correctSeeds) {
+		run := simulate(history.Transactional, seed, remembered)
+		early := func(r history.Request) bool { return isExpired(r) && r.Sent < quiet }
+		if !onRequest(&run, early, func(r *history.Request) { problem(r, 409, "in-flight") }) {
+			continue
+		}
+		met++
+		if v := check.Check(run, check.Limits{}); !v.OK() {
+			t.Fatalf("seed %d: %s", seed, printed(t, run, v))
+		}
+	}
+	if met == 0 {
+		t.Error("nobody came too late")
+	}
+}

@@ -10,13 +10,15 @@ import (
 
 // key is all that a run knows of one key.
 type key struct {
-	mode     string
-	tenant   string
-	name     string
-	ttl      time.Duration // of its records; 0: they stay
-	clock    int64         // the database's when the run began
-	requests []asked       // by the time at which they were sent
-	rows     []history.Row
+	mode   string
+	tenant string
+	name   string
+	ttl    time.Duration // of its records; 0: they stay
+	// remembered: it is refused when its record has expired.
+	remembered bool
+	clock      int64   // the database's when the run began
+	requests   []asked // by the time at which they were sent
+	rows       []history.Row
 }
 
 // asked is a request with what its answer says.
@@ -27,6 +29,10 @@ type asked struct {
 	digest  string
 	receipt history.Row
 }
+
+// lastWord tells whether a's client need not ask again: it has a final answer, or
+// knows that there is none any more.
+func (a asked) lastWord() bool { return a.effect == final || a.effect == expired }
 
 type keyName struct{ tenant, key string }
 
@@ -43,7 +49,7 @@ func keysOf(run history.Run) []*key {
 	for _, r := range run.Requests {
 		k := find(r.Tenant, r.Key)
 		k.requests = append(k.requests, judge(run.Mode, r))
-		k.ttl = max(k.ttl, r.TTL)
+		k.ttl, k.remembered = max(k.ttl, r.TTL), k.remembered || r.Remembered
 	}
 	for _, row := range run.Rows {
 		k := find(row.Tenant, row.Key)

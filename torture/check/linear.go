@@ -5,7 +5,8 @@ import (
 )
 
 // A key is a register. It is empty until one run's response is in it, and again
-// once that has expired.
+// once that has expired; or, if the key is remembered, it holds for good that there
+// was one.
 
 // verb is what happened to the register at some moment of a time: between a
 // request's being sent and its end, if it was a request that did it.
@@ -16,12 +17,19 @@ const (
 	ran verb = iota
 	// ranInVain: found it empty and left it so.
 	ranInVain
+	// waited: found it empty with somebody about to fill it; or somebody who was
+	// about to find out that its answer is gone.
+	waited
 	// replayed: found its answer there.
 	replayed
 	// mismatches: found the response to another request there.
 	mismatches
+	// cameTooLate: found that its answer is gone.
+	cameTooLate
 	// expires: took its answer out.
 	expires
+	// fades: took its answer out and left word of it.
+	fades
 )
 
 var register = porcupine.Model{
@@ -37,12 +45,18 @@ func step(held response, v verb, answer response) (possible bool, holds response
 		return held == response{}, answer
 	case ranInVain:
 		return held == response{}, held
+	case waited:
+		return held == response{} || held.gone, held
 	case replayed:
 		return held == answer, held
 	case mismatches:
 		return held != response{} && (held.account != answer.account || held.amount != answer.amount), held
+	case cameTooLate:
+		return held == answer.faded(), held
+	case expires:
+		return held == answer, response{}
 	}
-	return held == answer, response{} // expires
+	return held == answer, answer.faded() // fades
 }
 
 // checkOrder asks porcupine whether the key's requests can be put in an order
@@ -64,9 +78,13 @@ func (k *key) operations(limits Limits) []porcupine.Operation {
 	var operations []porcupine.Operation
 	for _, a := range k.requests {
 		switch a.effect {
-		case inFlight, discarded:
-			// Both have seen that there was no record.
+		// Both have seen that there was no record.
+		case inFlight:
+			operations = append(operations, during(a, waited))
+		case discarded:
 			operations = append(operations, during(a, ranInVain))
+		case expired:
+			operations = append(operations, during(a, cameTooLate))
 		case mismatched:
 			if !k.metOther(a) {
 				operations = append(operations, during(a, mismatches))
@@ -100,19 +118,23 @@ func (k *key) lifeOf(r *record, limits Limits) (life []porcupine.Operation) {
 			Input: ran, Output: r.response, Call: int64(from), Return: int64(max(from, r.firstSeen())),
 		})
 	}
+	end := expires
+	if k.remembered {
+		end = fades
+	}
 	from := k.mayExpireFrom(r, limits.ClockError)
 	if k.ttl == 0 || len(k.where(func(a asked) bool { return a.Ended > from })) == 0 {
 		return life // it lives for longer than anybody asks
 	}
 	return append(life, porcupine.Operation{
-		Input: expires, Output: r.response, Call: int64(from), Return: int64(max(from, k.mustHaveExpired(r, limits.ClockError))),
+		Input: end, Output: r.response, Call: int64(from), Return: int64(max(from, k.mustHaveExpired(r, limits.ClockError))),
 	})
 }
 
 // during is what the request a did, while it lasted.
 func during(a asked, v verb) porcupine.Operation {
 	answer := responseTo(a)
-	if v == mismatches {
+	if v == mismatches || v == cameTooLate {
 		answer.account, answer.amount = a.Account, a.Amount
 	}
 	return porcupine.Operation{ClientId: a.Client, Input: v, Output: answer, Call: int64(a.Sent), Return: int64(a.Ended)}

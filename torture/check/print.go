@@ -47,7 +47,7 @@ func (f Finding) String() string {
 func (c Counts) print(b *strings.Builder) {
 	fmt.Fprintf(b, "%d requests for %d keys, of which %d more than once: %d ran, %d replayed, %d refused, %d unanswered; %d rows\n",
 		c.Requests, c.Keys, c.Retried, c.Fresh, c.Replayed, c.Refused, c.Unanswered, c.Rows)
-	fmt.Fprintf(b, "%d ran again after the record had expired, %d mismatched\n", c.Again, c.Mismatched)
+	fmt.Fprintf(b, "%d ran again after the record had expired, %d were refused since it had, %d mismatched\n", c.Again, c.Expired, c.Mismatched)
 	for _, kind := range slices.Sorted(maps.Keys(c.Tries)) {
 		fmt.Fprintf(b, "fault %-24s %d", kind, c.Faults[kind])
 		if c.Missed[kind] > 0 || c.Tries[kind] > c.Faults[kind] {

@@ -9,7 +9,7 @@ import (
 	"github.com/pgidem/pgidem/torture/history"
 )
 
-// record is one record of a key, as the final answers show it that come from it.
+// record is one record of a key, as the answers show it that come from it.
 type record struct {
 	response response
 	paidAt   int64 // when its run booked, by the database's clock
@@ -21,6 +21,12 @@ type response struct {
 	digest  string
 	account int
 	amount  int64
+	gone    bool // nothing but that there was one is known any more
+}
+
+// faded is what is left of r.
+func (r response) faded() response {
+	return response{account: r.account, amount: r.amount, gone: true}
 }
 
 func responseTo(a asked) response {
@@ -43,8 +49,25 @@ func (k *key) records() (records []*record) {
 		}
 		byResponse[id].answers = append(byResponse[id].answers, a)
 	}
+	records = append(records, k.unseen(records)...)
 	slices.SortStableFunc(records, func(a, b *record) int { return cmp.Compare(a.paidAt, b.paidAt) })
 	return records
+}
+
+// unseen is the record of which nobody knows but those who were told that it has
+// expired, if there must be one beside the given ones.
+func (k *key) unseen(seen []*record) []*record {
+	late := k.where(func(a asked) bool { return a.effect == expired })
+	if len(late) == 0 {
+		return nil
+	}
+	r := &record{response: response{account: late[0].Account, amount: late[0].Amount}, answers: late}
+	from, ok := k.writtenFrom(r)
+	if !ok || slices.ContainsFunc(seen, func(s *record) bool { return s.response.faded() == r.response.faded() }) {
+		return nil
+	}
+	r.paidAt = k.clock + from.Microseconds()
+	return []*record{r}
 }
 
 // firstSeen is when the first answer from r was there. The record was, before.
@@ -61,12 +84,12 @@ func (r *record) firstSeen() time.Duration {
 // after its booking and expires a TTL later, and who runs next has seen it
 // expired before it books: all of that by one clock, the database's, to which the
 // application's do not matter. Only Redis has a clock of its own, which may
-// differ by slack.
+// differ by slack. A key that is remembered must never run again.
 func (k *key) tooSoon(one, other int64, slack time.Duration) bool {
 	if k.mode != history.Redis {
 		slack = 0
 	}
-	return k.ttl == 0 || time.Duration(other-one)*time.Microsecond < k.ttl-slack
+	return k.ttl == 0 || k.remembered || time.Duration(other-one)*time.Microsecond < k.ttl-slack
 }
 
 // mayExpireFrom is the first moment of the run at which r may expire.

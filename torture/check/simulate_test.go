@@ -19,8 +19,9 @@ const (
 
 // kind is what kind of keys a simulation has.
 type kind struct {
-	brief   bool // records expire
-	misused bool // two requests come with each key
+	brief      bool // records expire
+	remembered bool // and leave word that they were there
+	misused    bool // two requests come with each key
 }
 
 // simulation makes the history of a correct store: per key it draws when
@@ -75,7 +76,7 @@ func (s *simulation) key(tenant, name string, account int) {
 	for i, v := range visits {
 		v.Tenant, v.Key, v.Account, v.Amount, v.Client = tenant, name, account, amount, i
 		if s.brief {
-			v.TTL = ttl
+			v.TTL, v.Remembered = ttl, s.remembered
 		}
 		if s.misused && s.rng.IntN(2) == 0 {
 			v.Amount += otherAmount
@@ -113,7 +114,8 @@ type record struct {
 // serve answers a request. In the quiet end every one gets its final answer.
 func (r *record) serve(v *visit, isQuiet bool) {
 	q := &v.Request
-	if r.s.brief && v.at >= r.until {
+	over := r.s.brief && v.at >= r.until
+	if over && !r.s.remembered {
 		r.kept = nil
 	}
 	if r.kept != nil && isQuiet {
@@ -124,6 +126,10 @@ func (r *record) serve(v *visit, isQuiet bool) {
 	case r.kept != nil && q.Amount != r.amount:
 		if q.Answered {
 			problem(q, 422, "hash-mismatch")
+		}
+	case r.kept != nil && over:
+		if q.Answered {
+			problem(q, 409, "key-expired")
 		}
 	case r.kept != nil:
 		r.answer(q, *r.kept)

@@ -61,7 +61,7 @@ func (k *key) longestStretch(maxPause time.Duration) (Stretch, []asked) {
 func (k *key) answeredAfter(begin time.Duration) time.Duration {
 	next := time.Duration(math.MaxInt64)
 	for _, a := range k.requests {
-		if a.effect == final && a.Ended > begin {
+		if a.lastWord() && a.Ended > begin {
 			next = min(next, a.Ended)
 		}
 	}

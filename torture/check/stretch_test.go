@@ -46,18 +46,21 @@ func TestLongestStretch(t *testing.T) {
 	}
 }
 
-// A request that misuses the key is not one that the key must be usable for.
-func TestMismatchIsNoStretch(t *testing.T) {
+// A request that misuses the key is not one that the key must be usable for, and
+// one that comes too late for its answer needs no other.
+func TestRefusalForGoodIsNoStretch(t *testing.T) {
 	t.Parallel()
-	var run history.Run
-	for at := range 60 {
-		r := history.Request{Sent: seconds(at), Ended: seconds(at + 1), Answered: true, Status: 201}
-		if at > 0 {
-			r.Status, r.Problem = 422, "hash-mismatch"
+	for name, status := range map[string]int{"hash-mismatch": 422, "key-expired": 409} {
+		var run history.Run
+		for at := range 60 {
+			r := history.Request{Sent: seconds(at), Ended: seconds(at + 1), Answered: true, Status: 201}
+			if at > 0 {
+				r.Status, r.Problem = status, name
+			}
+			run.Requests = append(run.Requests, r)
 		}
-		run.Requests = append(run.Requests, r)
-	}
-	if got := check.Check(run, check.Limits{}).Counts.Longest.Length; got != seconds(1) {
-		t.Errorf("unusable for %v", got)
+		if got := check.Check(run, check.Limits{}).Counts.Longest.Length; got != seconds(1) {
+			t.Errorf("%s: unusable for %v", name, got)
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (c *Crowd) ask(ctx context.Context, o plan.Operation, client, number int, t
 	defer cancel()
 	a := history.Request{
 		Client: o.Index*clientsPerOperation + client, Tenant: o.Tenant, Key: o.Key,
-		Account: o.Payment.Account, Amount: o.Payment.Amount, TTL: ttl(o), Server: number, Sent: c.config.Recorder.Now(),
+		Account: o.Payment.Account, Amount: o.Payment.Amount, TTL: server.RecordsOf(o).TTL, Remembered: o.Remembered, Server: number, Sent: c.config.Recorder.Now(),
 	}
 	c.Sent.Add(1)
 	err := c.exchange(ctx, o, &a)
@@ -55,13 +55,6 @@ func (c *Crowd) ask(ctx context.Context, o plan.Operation, client, number int, t
 	return a
 }
 
-func ttl(o plan.Operation) time.Duration {
-	if o.Brief {
-		return server.BriefTTL
-	}
-	return server.TTL
-}
-
 func (c *Crowd) count(err error) {
 	switch {
 	case errors.Is(err, errTimedOut):
@@ -72,7 +65,7 @@ func (c *Crowd) count(err error) {
 }
 
 func (c *Crowd) noteAnswer(o plan.Operation, a history.Request) {
-	if isFinal(a) {
+	if isOver(a) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answered[o.Index] = true
@@ -84,7 +77,7 @@ func (c *Crowd) exchange(ctx context.Context, o plan.Operation, a *history.Reque
 	if err != nil {
 		return err
 	}
-	target := c.config.URL(a.Server) + server.Path(o.Level, ttl(o))
+	target := c.config.URL(a.Server) + server.Path(o.Level, server.RecordsOf(o))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -84,7 +84,8 @@ func (c *Crowd) run(ctx context.Context, o plan.Operation) {
 }
 
 // send is one client: it tries on one server after the other, always with the
-// same key, until it has a final answer or knows that it has misused the key.
+// same key, until it has a final answer, or knows that it comes too late for one or
+// has misused the key.
 func (c *Crowd) send(ctx context.Context, o plan.Operation, n int, s plan.Sender) {
 	rest(ctx, s.Delay)
 	for i := 0; ctx.Err() == nil; i++ {
@@ -93,7 +94,7 @@ func (c *Crowd) send(ctx context.Context, o plan.Operation, n int, s plan.Sender
 			try = s.Tries[i]
 		}
 		a := c.ask(ctx, o.As(s.Other), n, (s.First+i)%c.config.Servers+1, try)
-		if isFinal(a) || isMismatch(a) {
+		if isOver(a) || isMismatch(a) {
 			return
 		}
 		if s.GivesUp && i+1 >= len(s.Tries) {
@@ -115,10 +116,13 @@ func (c *Crowd) comeBack(ctx context.Context, o plan.Operation) {
 	}
 }
 
-// isFinal tells whether a client takes the answer as the last word.
-func isFinal(a history.Request) bool {
-	return a.Answered && a.Problem == "" && a.Status < 500 && a.Status != http.StatusTooManyRequests
+// isOver tells whether a client takes the answer as the last word.
+func isOver(a history.Request) bool {
+	return isExpired(a) || a.Answered && a.Problem == "" && a.Status < 500 && a.Status != http.StatusTooManyRequests
 }
+
+// isExpired tells whether the payment was once answered, and nobody knows how.
+func isExpired(a history.Request) bool { return a.Problem == "key-expired" }
 
 // isMismatch tells whether the key is known to stand for another payment.
 func isMismatch(a history.Request) bool { return a.Problem == "hash-mismatch" }

@@ -19,7 +19,8 @@ type Unusable struct {
 // AskAll asks for every key that was ever sent, once more and until there is a
 // final answer or ctx ends, beginning with those that have none. It returns the
 // key that was unusable for the longest, and by that how long: until an answer
-// shows that a handler ran for it, or had run.
+// shows that a handler ran for it, or had run. Where that is all that is known of
+// the key any more, it is its final answer.
 func (c *Crowd) AskAll(ctx context.Context) Unusable {
 	var mu sync.Mutex
 	var longest Unusable
@@ -73,7 +74,7 @@ func (c *Crowd) askUntilFinal(ctx context.Context, o plan.Operation) (unusable t
 			unusable = a.Ended - began
 		}
 		usable = usable || ran(a)
-		if isFinal(a) {
+		if isOver(a) {
 			break
 		}
 		other = other != isMismatch(a)
@@ -89,5 +90,5 @@ func (c *Crowd) askUntilFinal(ctx context.Context, o plan.Operation) (unusable t
 // too long has had the key for itself; that it shall answer in time is not the
 // store's promise.
 func ran(a history.Request) bool {
-	return a.Answered && (a.Problem == "" || a.Problem == "handler-timeout" || isMismatch(a))
+	return a.Answered && (a.Problem == "" || a.Problem == "handler-timeout" || isMismatch(a) || isExpired(a))
 }

@@ -66,6 +66,9 @@ type Request struct {
 	// TTL is how long the service keeps a record of the request, from its Commit
 	// on and by the clock of the store. 0: for good.
 	TTL time.Duration
+	// Remembered: the service knows the key after its record's TTL, too, for all
+	// of the run, and refuses it then.
+	Remembered bool
 	// Server is the number, from 1, of the process that it was sent to.
 	Server int
 	// Sent is read before the first byte goes out, Ended after the last byte

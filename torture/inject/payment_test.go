@@ -40,7 +40,7 @@ func payAs(t *testing.T, s *site.Site, number int, key string, p ledger.Payment,
 	if err != nil {
 		t.Error(err)
 	}
-	target := s.Server(number).URL() + server.Path(plan.ReadCommitted, server.TTL)
+	target := s.Server(number).URL() + server.Path(plan.ReadCommitted, server.Records{TTL: server.TTL})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		t.Error(err)

@@ -19,9 +19,11 @@ type Operation struct {
 	Key    string
 	Level  Level
 	// Brief: its record lives for seconds only, and then the payment may be made
-	// again.
-	Brief   bool
-	Payment ledger.Payment
+	// again, unless it is Remembered.
+	Brief bool
+	// Remembered: it is brief, and its key stays known.
+	Remembered bool
+	Payment    ledger.Payment
 	// Other is what some of its clients ask for under the same key, which they
 	// must not. nil: nobody does.
 	Other   *ledger.Payment
@@ -112,7 +114,7 @@ func NewOperation(seed uint64, index, servers int) Operation {
 // beBrief makes the operation a brief one, to which clients return before its
 // record has expired, about then and after it.
 func (o *Operation) beBrief(random *rand.Rand) {
-	o.Brief = true
+	o.Brief, o.Remembered = true, random.IntN(2) == 0
 	for range 1 + random.IntN(4) {
 		o.Returns = append(o.Returns, between(random, 0, briefReturn))
 	}

@@ -87,7 +87,7 @@ func TestOperationsDoEverything(t *testing.T) {
 	t.Parallel()
 	acts, levels := make(map[ledger.Act]int), make(map[plan.Level]int)
 	storms, hangUps, quitters, returns := 0, 0, 0, 0
-	brief, misused := 0, 0
+	brief, remembered, misused := 0, 0, 0
 	for i := range 2000 {
 		o := plan.NewOperation(1, i, 3)
 		acts[o.Payment.Act]++
@@ -96,6 +96,12 @@ func TestOperationsDoEverything(t *testing.T) {
 		returns += len(o.Returns)
 		if o.Brief {
 			brief++
+		}
+		if o.Remembered {
+			remembered++
+			if !o.Brief {
+				t.Fatalf("operation %d is to be remembered after its record's end, and has none", i)
+			}
 		}
 		if o.Other != nil {
 			misused++
@@ -117,8 +123,8 @@ func TestOperationsDoEverything(t *testing.T) {
 			}
 		}
 	}
-	if len(acts) != len(ledger.Acts) || len(levels) != len(plan.Levels) || storms*hangUps*quitters*returns*brief*misused == 0 {
-		t.Errorf("acts %v, levels %v, %d storms, %d hang-ups, %d who give up, %d returns, %d brief, %d misused",
-			acts, levels, storms, hangUps, quitters, returns, brief, misused)
+	if len(acts) != len(ledger.Acts) || len(levels) != len(plan.Levels) || storms*hangUps*quitters*returns*(brief-remembered)*remembered*misused == 0 {
+		t.Errorf("acts %v, levels %v, %d storms, %d hang-ups, %d who give up, %d returns, %d brief, %d of them remembered, %d misused",
+			acts, levels, storms, hangUps, quitters, returns, brief, remembered, misused)
 	}
 }

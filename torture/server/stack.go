@@ -125,18 +125,32 @@ func (k *stack) serveAll(store idem.Store) {
 }
 
 func (k *stack) serve(level plan.Level, store idem.Store, inTx ledger.InTx) {
-	for _, ttl := range []time.Duration{TTL, BriefTTL} {
+	for _, records := range []Records{{TTL: TTL}, {TTL: BriefTTL}, {TTL: BriefTTL, Remember: TTL}} {
 		protect := idem.RESTMiddleware(idem.Config{
-			Store: store, Scope: tenant, Required: true, DefaultTTL: ttl,
+			Store: store, Scope: tenant, Required: true, DefaultTTL: records.TTL, RememberExpired: records.Remember,
 			MaxHandlerTime: maxHandlerTime, WaitTimeout: waitTimeout,
 		})
-		k.mux.Handle("POST "+Path(level, ttl), protect(&ledger.Handler{InTx: inTx, Server: k.settings.Number}))
+		k.mux.Handle("POST "+Path(level, records), protect(&ledger.Handler{InTx: inTx, Server: k.settings.Number}))
 	}
 }
 
+// Records is how long a route keeps its records, and their keys after them.
+type Records struct{ TTL, Remember time.Duration }
+
+// RecordsOf are those of the route for o.
+func RecordsOf(o plan.Operation) Records {
+	switch {
+	case o.Remembered:
+		return Records{TTL: BriefTTL, Remember: TTL}
+	case o.Brief:
+		return Records{TTL: BriefTTL}
+	}
+	return Records{TTL: TTL}
+}
+
 // Path is the route of a level for payments whose records live so long.
-func Path(level plan.Level, ttl time.Duration) string {
-	return fmt.Sprintf("/%s/payments/%v", level, ttl)
+func Path(level plan.Level, records Records) string {
+	return fmt.Sprintf("/%s/payments/%v/%v", level, records.TTL, records.Remember)
 }
 
 func tenant(r *http.Request) (string, error) {

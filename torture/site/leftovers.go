@@ -52,7 +52,8 @@ func (s *Site) countLeftovers(ctx context.Context, conn *pgx.Conn) (left history
 }
 
 // Expired counts the records that have expired when it is called, and that the
-// servers, which are running, have not swept so much later. Redis sweeps its own.
+// servers, which are running, have not swept so much later: of those that are
+// remembered, what is to be replayed. Redis sweeps its own.
 func (s *Site) Expired(ctx context.Context, settle time.Duration) (left int, err error) {
 	conn, err := s.Connect(ctx)
 	if err != nil {
@@ -64,7 +65,9 @@ func (s *Site) Expired(ctx context.Context, settle time.Duration) (left int, err
 		return 0, err
 	}
 	return untilNone(settle, func() (left int, err error) {
-		err = conn.QueryRow(ctx, "SELECT count(*) FROM pgidem_records WHERE expires_at <= $1", now).Scan(&left)
+		err = conn.QueryRow(ctx, `
+			SELECT count(*) FROM pgidem_records
+			WHERE expires_at <= $1 AND (forgotten_at IS NULL OR body IS NOT NULL)`, now).Scan(&left)
 		return left, err
 	})
 }
