@@ -22,7 +22,8 @@ type Config struct {
 	// Defaults to 30 seconds.
 	Lease time.Duration
 	// CallTimeout bounds each call of the server, with all that the client does
-	// to repeat it; then the store is unavailable. Defaults to 5 seconds.
+	// to repeat it; then the store is unavailable. The client may be busy with a
+	// call that was given up for an eighth of it more. Defaults to 5 seconds.
 	CallTimeout time.Duration
 	// CloseTimeout bounds how long Close waits for running attempts.
 	// Defaults to 30 seconds.

@@ -24,8 +24,8 @@ func (t *term) begin() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now := time.Now(); t.ctx == nil || now.Sub(t.entered) > t.limit/8 {
-		ctx, end := context.WithDeadline(context.Background(), now.Add(t.limit+t.limit/8))
-		context.AfterFunc(ctx, end) // nobody else ends it: each call that has it ends for itself
+		ctx, end := context.WithDeadline(context.Background(), now.Add(t.limit).Add(t.limit/8)) // the sum may be too long for a Duration
+		context.AfterFunc(ctx, end)                                                             // nobody else ends it: each call that has it ends for itself
 		t.ctx, t.entered = ctx, now
 	}
 	return t.ctx
@@ -38,4 +38,11 @@ type errand struct {
 	caller context.Context
 }
 
-func (e errand) Value(key any) any { return e.caller.Value(key) }
+// Value knows no other values of its own than those by which package context finds
+// what ends it.
+func (e errand) Value(key any) any {
+	if own := e.Context.Value(key); own != nil {
+		return own
+	}
+	return e.caller.Value(key)
+}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,23 +36,33 @@ func TestCallHasTheLimitAndAnEighthMoreAtMost(t *testing.T) {
 	})
 }
 
+func TestCallThatMayTakeForEverIsNotOver(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []time.Duration{math.MaxInt64, math.MaxInt64 / 9 * 8, time.Hour} {
+		ctx := (&term{limit: limit}).begin()
+		if at, ok := ctx.Deadline(); ctx.Err() != nil || !ok || time.Until(at) < limit-time.Minute {
+			t.Errorf("%v: %v, until %v", limit, ctx.Err(), at)
+		}
+	}
+}
+
 // The values are for the client's hooks.
 func TestCallHasTheValuesOfItsCallerWhoMayLeave(t *testing.T) {
 	t.Parallel()
 	type name struct{}
 	synctest.Test(t, func(t *testing.T) {
 		term := term{limit: time.Second}
-		caller, leave := context.WithCancel(context.WithValue(t.Context(), name{}, "a"))
+		caller, leave := context.WithCancelCause(context.WithValue(t.Context(), name{}, "a"))
 		ctx := errand{term.begin(), caller}
 		below, cancel := context.WithCancel(ctx)
 		defer cancel()
-		leave()
+		leave(errors.New("the client has left"))
 		synctest.Wait()
-		if below.Value(name{}) != "a" || ctx.Err() != nil || below.Err() != nil {
-			t.Errorf("value %v, ended with %v and %v", below.Value(name{}), ctx.Err(), below.Err())
+		if below.Value(name{}) != "a" || context.Cause(ctx) != nil || below.Err() != nil {
+			t.Errorf("value %v, ended with %v and %v", below.Value(name{}), context.Cause(ctx), below.Err())
 		}
 		<-below.Done()
-		if err := below.Err(); !errors.Is(err, context.DeadlineExceeded) {
+		if err := context.Cause(below); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after its time: %v", err)
 		}
 	})

@@ -1,6 +1,7 @@
 package convoy
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,25 @@ func TestWhoHasWorkedTakesTheNext(t *testing.T) {
 	})
 }
 
+func TestNobodyStaysForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrew()
+		defer c.Close()
+		for n := 1; n < career; n++ {
+			c.Start(nil)
+			c.mustRest(t, 1)
+		}
+		c.Start(nil)
+		c.mustRest(t, 0)
+		c.Start(nil)
+		c.mustRest(t, 1)
+		if done := c.done.Load(); done != career+1 {
+			t.Errorf("%d were done, want %d", done, career+1)
+		}
+	})
+}
+
 // The bubble itself fails if somebody is left in the end.
 func TestWhoIsNotNeededGoes(t *testing.T) {
 	t.Parallel()
@@ -104,31 +124,39 @@ func TestClosedCrewKeepsNobody(t *testing.T) {
 	})
 }
 
-// Whoever is about to rest, to be called and to be sent away at the same time:
-// everything is done, and once.
+// Whoever is about to rest, to be called, to be sent away and to be closed at the
+// same time: everything is done, and once.
 func TestAllWorkIsDone(t *testing.T) {
 	t.Parallel()
 	const clients, each = 20, 2000
+	var done [clients]atomic.Int64
 	var ends [clients]chan struct{}
-	c := NewCrew(func(client int) { ends[client] <- struct{}{} })
+	c := NewCrew(func(client int) {
+		done[client].Add(1)
+		ends[client] <- struct{}{}
+	})
 	for client := range clients {
 		ends[client] = make(chan struct{}, 1)
 	}
-	finished := make(chan struct{}, clients)
+	var all sync.WaitGroup
 	for client := range clients {
-		go func() {
+		all.Go(func() {
 			for i := range each {
 				c.Start(client)
 				<-ends[client]
-				if client == 0 && i%10 == 0 {
+				switch {
+				case client == 0 && i%10 == 0:
 					c.watch()
+				case client == 1 && i >= each/2:
+					c.Close()
 				}
 			}
-			finished <- struct{}{}
-		}()
+		})
 	}
-	for range clients {
-		<-finished
+	all.Wait()
+	for client := range clients {
+		if n := done[client].Load(); n != each {
+			t.Errorf("%d of client %d were done, want %d", n, client, each)
+		}
 	}
-	c.Close()
 }
