@@ -3,7 +3,7 @@ module github.com/pgidem/pgidem/examples
 go 1.26.0
 
 require (
-	github.com/jackc/pgx/v5 v5.12.0
+	github.com/jackc/pgx/v5 v5.13.0
 	github.com/pgidem/pgidem v0.0.0
 	github.com/pgidem/pgidem/internal/testenv v0.0.0
 	github.com/redis/go-redis/v9 v9.22.0
