@@ -21,6 +21,9 @@ type callerTxKey struct{}
 // PostgreSQL does not see it. A unique violation at Commit is
 // [idem.ErrSuperseded]; tx is aborted then and must be rolled back.
 //
+// That the reservation is held is a setting of the transaction, since only a
+// setting ends with a savepoint: RESET ALL forgets it, and the key is fresh again.
+//
 // WithTx prevails over an attempt in ctx. Do not put it around RESTMiddleware:
 // the response would leave before the caller has committed.
 func WithTx(ctx context.Context, tx pgx.Tx) context.Context {

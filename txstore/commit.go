@@ -52,9 +52,9 @@ func (r *reservation) commit(ctx context.Context, hash string, response idem.Cac
 		r.finish(nil)
 		return err
 	}
+	r.ended = true // whatever happens
 	out := r.outcome(ctx, response)
 	r.committed = out.err == nil
-	r.ended = true
 	return out.err
 }
 
@@ -71,10 +71,17 @@ func (r *reservation) usable() error {
 		return fmt.Errorf("%w: rows or batch results were left open", idem.ErrTransactionFailed)
 	case r.tx.left || pg.TxStatus() == 'I':
 		return idem.ErrTransactionEnded
+	case aborted && r.tx.doubtful:
+		// In a transaction that has failed no statement can find out which it is, and
+		// its locks are gone. If it is another, the writes of the first one stand:
+		// then the handler must not run again, and no answer say that they do not.
+		return fmt.Errorf("%w, or may have, and then a statement failed", idem.ErrTransactionEnded)
 	case aborted && r.tx.conflict != nil:
 		// Whatever the handler made of it.
 		r.attempt.RequestRunAgain()
 		return &idem.CommitError{Retryable: true, Err: r.tx.conflict}
+	case plansOn(r.tx.conn).recoded(r.tx.conn):
+		return fmt.Errorf("%w: client_encoding was changed, and the key would be recorded as another", idem.ErrTransactionFailed)
 	case responseOnly:
 		return nil // whatever stands open is rolled back with the writes
 	case aborted:
@@ -87,19 +94,20 @@ func (r *reservation) usable() error {
 
 // outcome is what became of a COMMIT.
 type outcome struct {
-	cached *idem.Cached // what was committed
-	err    error
+	cached   *idem.Cached // what was committed
+	err      error
+	panicked any // what a tracer of the user's panicked with
 }
 
 // outcome sends the commit and says what became of it, within CommitTimeout. The
 // sending goes on by itself when that is over; it owns the connection.
-func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome {
+func (r *reservation) outcome(ctx context.Context, response idem.Cached) (out outcome) {
 	asked := time.Now()
 	sent := make(chan outcome, 1)
 	r.store.running.More()
 	go func() {
 		defer r.store.running.End()
-		out, watched := r.send(ctx, response)
+		out, watched := r.sendWhatever(ctx, response)
 		if !watched {
 			r.release()
 		}
@@ -114,7 +122,8 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 	// it comes; the other half for asking on another connection.
 	patience := time.NewTimer(r.store.config.CommitTimeout / 2)
 	defer patience.Stop()
-	var out outcome
+	// Also after a panic in what follows.
+	defer func() { r.store.flights.end(r.flight, out.cached, nil) }()
 	silent := false
 	select {
 	case out = <-sent:
@@ -122,6 +131,7 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 		silent, out.err = true, errAmbiguous
 		r.makeRoom()
 	}
+	panicked := out.panicked
 	if errors.Is(out.err, errAmbiguous) {
 		out = r.store.resolve(ctx, r, response, deadline)
 		if silent && r.detach() && !errors.Is(out.err, idem.ErrOutcomeUnknown) {
@@ -133,12 +143,25 @@ func (r *reservation) outcome(ctx context.Context, response idem.Cached) outcome
 	if out.cached != nil {
 		r.store.completed(r.flight, out.cached, asked, r.ttl)
 	}
-	r.store.flights.end(r.flight, out.cached, nil)
+	if panicked != nil {
+		panic(panicked) // where the caller's own recover finds it
+	}
 	return out
 }
 
 // errAmbiguous: the reply to COMMIT was lost, so it may have happened or not.
 var errAmbiguous = errors.New("txstore: no reply to COMMIT")
+
+// sendWhatever is send, also when a tracer of the user's panics: nobody knows then
+// how far it came.
+func (r *reservation) sendWhatever(ctx context.Context, response idem.Cached) (out outcome, watched bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, watched = outcome{err: errAmbiguous, panicked: p}, false
+		}
+	}()
+	return r.send(ctx, response)
+}
 
 // send executes the commit batch. watched: it is committed, and somebody in
 // another process waits to hear of it.

@@ -63,7 +63,11 @@ func (h *handle) end(ctx context.Context, end func(pgx.Tx, context.Context) erro
 		return errStoreEnds
 	}
 	err = end(h.tx, ctx)
-	h.t.dropSavepoint(h)
+	if err == nil || isServerRefusal(err) {
+		h.t.dropSavepoint(h)
+	}
+	// Or else nothing was sent, as with a context that had ended or rows that were
+	// open: what the savepoint was to undo still stands.
 	return err
 }
 
@@ -71,6 +75,7 @@ func (h *handle) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.
 	if err := h.enter(); err != nil {
 		return tag, err
 	}
+	h.t.doubt(sql)
 	defer func() { h.t.leave(err) }()
 	return h.tx.Exec(ctx, sql, args...)
 }
@@ -79,6 +84,7 @@ func (h *handle) Query(ctx context.Context, sql string, args ...any) (rows pgx.R
 	if err := h.enter(); err != nil {
 		return failed(err).Query()
 	}
+	h.t.doubt(sql)
 	defer func() { h.t.leave(err) }()
 	rows, err = h.tx.Query(ctx, sql, args...)
 	return &notedRows{Rows: rows, t: h.t}, err
@@ -88,6 +94,7 @@ func (h *handle) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row 
 	if err := h.enter(); err != nil {
 		return failed(err).QueryRow()
 	}
+	h.t.doubt(sql)
 	defer h.t.leave(nil)
 	return notedRow{Row: h.tx.QueryRow(ctx, sql, args...), t: h.t}
 }
@@ -95,6 +102,9 @@ func (h *handle) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row 
 func (h *handle) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err := h.enter(); err != nil {
 		return pgx.FailedBatchResults(b, err)
+	}
+	for _, q := range b.QueuedQueries {
+		h.t.doubt(q.SQL)
 	}
 	defer h.t.leave(nil)
 	return &notedBatch{BatchResults: h.tx.SendBatch(ctx, b), t: h.t}
@@ -136,5 +146,6 @@ func (h *handle) LargeObjects() pgx.LargeObjects {
 }
 
 // Conn returns the connection itself, past every guard of the transaction: it
-// must not be used after the handler has returned, nor to end the transaction.
+// must not be used after the handler has returned, nor to end the transaction,
+// which nobody would find out if another was begun and a statement failed in it.
 func (h *handle) Conn() *pgx.Conn { return h.tx.Conn() }

@@ -70,7 +70,7 @@ func (s *Store) boundLease(ctx context.Context, key string) (*leaseHold, bool) {
 }
 
 func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
-	if err := checkReserve(key, ttl); err != nil {
+	if err := checkReserve(key, requestHash, ttl); err != nil {
 		return nil, false, err
 	}
 	if d.s.nested(ctx, key) {
@@ -79,6 +79,12 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 	if !d.s.running.Begin() {
 		return nil, false, errClosed()
 	}
+	fresh := false
+	defer func() {
+		if !fresh { // also after a panic, as in a tracer of the user's
+			d.s.running.End()
+		}
+	}()
 	l := &leaseHold{store: d.s, key: key, hash: requestHash, ttl: min(ttl, maxTTL)}
 	l.attempt, _ = idem.AttemptFromContext(ctx)
 	if l.attempt != nil {
@@ -88,9 +94,9 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 	}
 	cached, err := l.reserve(ctx)
 	if err != nil || cached != nil {
-		d.s.running.End()
 		return cached, false, err
 	}
+	fresh = true
 	d.remember(l)
 	return nil, true, nil
 }

@@ -17,7 +17,7 @@ const (
 	// minProbeTime is what a round trip is given even if its caller's deadline
 	// is nearer: cut short, it would cost the connection.
 	minProbeTime = 500 * time.Millisecond
-	// maxTries bounds how often a call is repeated on other connections.
+	// maxTries bounds how often a call is made, on one connection after the other.
 	maxTries = 4
 )
 
@@ -27,13 +27,19 @@ const (
 // or of a victim of somebody else's transaction.
 func (s *Store) onConn(ctx context.Context, do func(*pgxpool.Conn, *table) error) error {
 	var last error
-	for range maxTries {
+	for tries := 0; tries < maxTries; {
 		conn, err := s.acquire(ctx)
 		if err != nil {
 			return err
 		}
+		known := hasPlans(conn.Conn())
 		if err = s.onThis(ctx, conn, do); err == nil {
 			return nil
+		}
+		// One that was good before and has died in the pool is no try: when the server
+		// was started again, all of them have.
+		if !known || !conn.Conn().IsClosed() {
+			tries++
 		}
 		repeat := s.mend(ctx, conn, err)
 		s.giveBack(conn)
@@ -70,6 +76,10 @@ func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool
 }
 
 func (s *Store) onTable(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool.Conn, *table) error) error {
+	if plansOn(conn.Conn()).recoded(conn.Conn()) {
+		_ = conn.Conn().Close(ctx)
+		return errRecoded
+	}
 	t, err := s.loadTableSoon(ctx, conn)
 	if err != nil {
 		return err
@@ -82,6 +92,10 @@ func (s *Store) onTable(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpoo
 	s.forgetPlans(ctx, conn.Conn(), err)
 	return do(conn, t)
 }
+
+// errRecoded: somebody has left a connection in a state in which it would look for
+// another key than it is asked for, wherever that is not ASCII.
+var errRecoded = errors.New("txstore: client_encoding was changed on a connection of the pool")
 
 func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, error) {
 	if t := s.table.Load(); t != nil {

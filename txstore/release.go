@@ -27,7 +27,7 @@ func (s *Store) Release(ctx context.Context, key string) error {
 		r.abandon()
 		return nil
 	}
-	if r.tx.conn.PgConn().TxStatus() == 'E' && r.tx.conflict != nil {
+	if r.tx.conn.PgConn().TxStatus() == 'E' && r.tx.conflict != nil && !r.tx.left && !r.tx.doubtful {
 		r.attempt.RequestRunAgain()
 	}
 	r.finish(nil)

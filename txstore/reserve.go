@@ -3,8 +3,10 @@ package txstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -18,7 +20,7 @@ import (
 // [idem.ErrStoreUnavailable] also where the table is missing or the pool has no
 // connection within Config.AcquireTimeout.
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
-	if err := checkReserve(key, ttl); err != nil {
+	if err := checkReserve(key, requestHash, ttl); err != nil {
 		return nil, false, err
 	}
 	ttl = min(ttl, maxTTL)
@@ -35,12 +37,18 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	if !s.running.Begin() {
 		return nil, false, errClosed()
 	}
+	fresh := false
+	defer func() {
+		if !fresh { // also after a panic, as in a tracer of the user's
+			s.running.End()
+		}
+	}()
 	r := &reservation{store: s, key: key, hash: requestHash, ttl: ttl, attempt: attempt}
 	cached, err := r.reserve(ctx)
 	if err != nil || cached != nil {
-		s.running.End()
 		return cached, false, err
 	}
+	fresh = true
 	attempt.Bind(r)
 	attempt.MarkTransactional()
 	return nil, true, nil
@@ -57,9 +65,12 @@ func remember(attempt *idem.Attempt) time.Duration {
 	return min(max(attempt.RememberExpired(), 0), maxTTL)
 }
 
-func checkReserve(key string, ttl time.Duration) error {
+func checkReserve(key, hash string, ttl time.Duration) error {
 	if err := idem.ValidateKey(key); err != nil {
 		return err
+	}
+	if !utf8.ValidString(hash) || strings.ContainsRune(hash, 0) {
+		return fmt.Errorf("txstore: requestHash is %q: it must be text, as the digest in hexadecimal digits", hash)
 	}
 	if ttl < time.Microsecond {
 		return fmt.Errorf("txstore: ttl is %v: it must be a microsecond at least", ttl)

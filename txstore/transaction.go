@@ -39,6 +39,9 @@ type transaction struct {
 	// left: the handler was seen outside of any transaction. It has ended the
 	// store's by itself, whatever it is in now.
 	left bool
+	// doubtful: the handler has sent what may end the transaction and begin another
+	// at once.
+	doubtful bool
 	// conflict is the first error of class 40 since the transaction last was in
 	// a good state.
 	conflict error
@@ -99,9 +102,12 @@ func (t *transaction) enter() error {
 		t.mu.Unlock()
 		return errCopying
 	}
-	if t.conn.PgConn().TxStatus() == 'T' {
+	switch t.conn.PgConn().TxStatus() {
+	case 'T':
 		// Rolled back to a savepoint since, by handle or by hand.
 		t.conflict = nil
+	case 'I':
+		t.left = true // by rows or a batch, whose results were read after their call
 	}
 	return nil
 }

@@ -131,6 +131,28 @@ func TestWhatIsLeftOpenKeepsNothing(t *testing.T) {
 			_, _ = outer.Begin(a.ctx)
 			// Its outer one stays open.
 		},
+		"savepoint that was rolled back too late": func(a *attempt) {
+			// The time of a call to somebody outside is over; the payment must not
+			// stand, and the answer says so.
+			ctx, cancel := context.WithCancel(a.ctx)
+			_ = pgx.BeginFunc(ctx, a.tx(), func(savepoint pgx.Tx) error {
+				_, err := savepoint.Exec(ctx, insertPayment, a.key)
+				cancel()
+				return errors.Join(err, ctx.Err())
+			})
+		},
+		"savepoint that was rolled back beside open rows": func(a *attempt) {
+			savepoint, _ := a.tx().Begin(a.ctx)
+			rows, _ := savepoint.Query(a.ctx, `SELECT generate_series(1, 100000)`)
+			_ = savepoint.Rollback(a.ctx)
+			rows.Close()
+		},
+		"savepoint that was released too late": func(a *attempt) {
+			ctx, cancel := context.WithCancel(a.ctx)
+			savepoint, _ := a.tx().Begin(ctx)
+			cancel()
+			_ = savepoint.Commit(ctx)
+		},
 		"rows":          func(a *attempt) { _, _ = a.tx().Query(a.ctx, `SELECT generate_series(1, 100000)`) },
 		"row":           func(a *attempt) { _ = a.tx().QueryRow(a.ctx, `SELECT 1`) },
 		"batch results": func(a *attempt) { b := &pgx.Batch{}; b.Queue(`SELECT 1`); _ = a.tx().SendBatch(a.ctx, b) },

@@ -138,6 +138,20 @@ func TestLongKeysAreCommittedUpToTheBound(t *testing.T) {
 	}
 }
 
+// A hash that no column takes is refused before the handler has run for nothing.
+func TestHashMustBeText(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	for _, hash := range []string{"a\x00b", "\xff"} {
+		for name, store := range map[string]idem.Store{"transaction": w.store, "lease": w.store.Leased()} {
+			a := newAttempt(t, t.Context(), store, "k", idem.AttemptConfig{}).withHash(hash)
+			if _, fresh, err := a.reserve(); fresh || err == nil || !strings.Contains(err.Error(), "requestHash") {
+				t.Errorf("%s: Reserve with hash %q = %t, %v; want an error that names it", name, hash, fresh, err)
+			}
+		}
+	}
+}
+
 // The longest times that a record and then its key can be kept are longer, taken
 // together, than a time.Duration.
 func TestKeyIsRememberedForTheLongestTimes(t *testing.T) {

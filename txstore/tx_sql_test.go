@@ -2,7 +2,10 @@ package txstore_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -107,5 +110,140 @@ func TestHandlerChangesSettings(t *testing.T) {
 				w.attempt("next").mustReplay(body)
 			})
 		}
+	}
+}
+
+// endings are ways in which a handler ends the store's transaction, begins another
+// and has a statement fail in that, where nothing shows it any more.
+var endings = map[string]func(a *attempt){
+	"a list": func(a *attempt) { _ = a.exec(`commit; begin;`, pgx.QueryExecModeSimpleProtocol) },
+	"end":    func(a *attempt) { _ = a.exec("SELECT 1;\nEND TRANSACTION; BEGIN", pgx.QueryExecModeSimpleProtocol) },
+	"a list that fails": func(a *attempt) {
+		_ = a.exec("commit; begin;\nselect 1/0", pgx.QueryExecModeSimpleProtocol)
+	},
+	"chain":       func(a *attempt) { _ = a.exec("COMMIT AND CHAIN;\n") },
+	"chain query": func(a *attempt) { _ = a.tx().QueryRow(a.ctx, `commit and chain`).Scan() },
+	"batch": func(a *attempt) {
+		b := &pgx.Batch{}
+		b.Queue(`commit and chain`)
+		_ = a.tx().SendBatch(a.ctx, b).Close()
+	},
+	"rows, then begin": func(a *attempt) {
+		_ = a.tx().QueryRow(a.ctx, `commit`).Scan()
+		_ = a.exec(`begin`)
+	},
+}
+
+const conflict = `DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$`
+
+// Behaviour 44. In a transaction that has failed no statement can find out whose it
+// is. The writes stand: no answer says that they were undone, and the handler does
+// not run again.
+func TestFailedStatementHidesNoEndedTransaction(t *testing.T) {
+	t.Parallel()
+	for name, end := range endings {
+		for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse} {
+			t.Run(fmt.Sprint(name, " ", disposition), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, given{})
+				a := w.attempt("k").mustBeFresh()
+				a.pay()
+				end(a)
+				_ = a.exec(conflict)
+				if a.tx().Conn().PgConn().TxStatus() != 'E' {
+					t.Fatal("no statement has failed")
+				}
+				idem.SetDisposition(a.ctx, disposition)
+				if err := a.commit("answered"); !errors.Is(err, idem.ErrTransactionEnded) || a.core.RunAgain() {
+					t.Errorf("Commit = %v, run again %t; want ErrTransactionEnded", err, a.core.RunAgain())
+				}
+				w.mustHold("k", 1, 0)
+			})
+		}
+		t.Run(name+" release", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{})
+			a := w.attempt("k").mustBeFresh()
+			end(a)
+			_ = a.exec(conflict)
+			if a.mustRelease(); a.core.RunAgain() {
+				t.Error("it is to run again")
+			}
+		})
+	}
+}
+
+// Behaviours 18, 41, 44. What ends no transaction raises no doubt.
+func TestListOfStatementsMayFail(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		`SELECT 1; SELECT 'it; depends';`, `SELECT CASE WHEN true THEN 1 END;`, `UPDATE payments SET n = 2; SELECT 1 AS commit`,
+		`SAVEPOINT s; RELEASE SAVEPOINT s; DO $$ BEGIN IF true THEN RAISE NOTICE 'end'; END IF; END $$;`,
+	} {
+		t.Run(sql, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{})
+			failed := func(key, failure string) (*attempt, error) {
+				a := w.attempt(key).mustBeFresh()
+				a.pay()
+				if err := a.exec(sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+					t.Fatal(err)
+				}
+				_ = a.exec(failure)
+				idem.SetDisposition(a.ctx, idem.CommitResponse)
+				return a, a.commit("refused")
+			}
+			if _, err := failed("kept", `SELECT 1/0`); err != nil {
+				t.Errorf("Commit: %v", err)
+			}
+			w.mustHold("kept", 0, 1)
+			if again, _ := failed("again", conflict); !again.core.RunAgain() {
+				t.Error("the victim of a conflict is not to run again")
+			}
+		})
+	}
+}
+
+// Behaviour 44. The server takes the bytes of a key for what client_encoding says.
+func TestKeyIsRecordedAsItselfInEveryEncoding(t *testing.T) {
+	t.Parallel()
+	const key = "café"
+	for _, sql := range []string{`SET LOCAL client_encoding = 'LATIN1'`, `SET client_encoding = 'LATIN1'`, `SET NAMES 'LATIN1'`} {
+		t.Run(sql, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{Conns: 1})
+			a := w.attempt(key).mustBeFresh()
+			a.pay()
+			if err := a.exec(sql); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.commit("paid"); !errors.Is(err, idem.ErrTransactionFailed) {
+				t.Errorf("Commit = %v, want ErrTransactionFailed", err)
+			}
+			if n := w.count(`SELECT count(*) FROM pgidem_records`) + w.payments(key); n != 0 {
+				t.Errorf("%d records and payments", n)
+			}
+		})
+	}
+}
+
+// Behaviour 44. As above, where the setting was left on a connection by others.
+func TestKeyIsFoundInASessionWithAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	const key = "café"
+	for name, door := range map[string]func(*world) idem.Store{
+		"transaction": func(w *world) idem.Store { return w.store },
+		"lease":       func(w *world) idem.Store { return w.store.Leased() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{Conns: 1})
+			w.attempt(key).mustBeFresh().mustCommit("paid")
+			w.attempt("other").mustBeFresh().mustRelease()
+			if _, err := w.pool.Exec(t.Context(), `SET client_encoding = 'LATIN1'`); err != nil {
+				t.Fatal(err)
+			}
+			newAttempt(t, t.Context(), door(w), key, idem.AttemptConfig{}).mustReplay("paid")
+		})
 	}
 }
