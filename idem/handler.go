@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// handlerPanic carries a panic from the handler's goroutine to the request's.
+// handlerPanic carries a panic from the handler's goroutine, or from the store, to
+// the request's.
 type handlerPanic struct {
 	value any
 	stack []byte

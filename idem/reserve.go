@@ -14,8 +14,10 @@ func (e *execution) reserve(t *try, again bool) (*Cached, bool, error) {
 	t.reserving.parent = &t.attemptContext
 	t.reserving.deadline, t.reserving.timeout = e.reserveUntil(again), context.DeadlineExceeded
 	defer t.reserving.drop()
-	existing, fresh, err := e.store.Reserve(&t.reserving, e.key, e.hash, e.ttl)
+	existing, fresh, err := e.tryReserve(t)
 	switch {
+	case err != nil && asPanic(err) != nil:
+		return nil, false, err
 	case err == nil && !fresh && existing == nil:
 		return nil, false, fmt.Errorf("%w: Reserve of %T returned nothing", ErrStoreUnavailable, e.store)
 	case e.crowded && isInFlight(err):

@@ -35,8 +35,13 @@ func (e *execution) settle(ctx context.Context, attempt *Attempt, response Cache
 }
 
 func (e *execution) commit(ctx context.Context, attempt *Attempt, response Cached, done *executed) error {
-	err := e.store.Commit(ctx, e.key, e.hash, response)
-	if err == nil || attempt.Transactional() {
+	err := e.tryCommit(ctx, response)
+	switch {
+	case err == nil:
+		return nil
+	case attempt.Transactional() && asPanic(err) != nil:
+		return errors.Join(err, e.store.Release(ctx, e.key))
+	case attempt.Transactional():
 		return err
 	}
 	// Under a lease the handler's effect is real, so its client hears of it;
@@ -60,7 +65,7 @@ func (e *execution) commitLate(ctx context.Context, response Cached) {
 	deadline := time.Now().Add(commitRetryTime)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		time.Sleep(wait)
-		err := e.store.Commit(ctx, e.key, e.hash, response)
+		err := e.tryCommit(ctx, response)
 		switch {
 		case err == nil:
 			e.task.late(ctx, OutcomeRecordedLate, nil)
