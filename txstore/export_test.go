@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgidem/pgidem/idem"
 )
 
 // The wire format, for tests that look at it from outside.
@@ -64,4 +66,13 @@ func LookAt(ctx context.Context, s *Store, key string, maxHandlerTime time.Durat
 	defer s.closeProbe(p)
 	do(p.conn.Conn(), p.locked)
 	return nil
+}
+
+// Renew renews the lease on key that ctx's attempt holds, as its keeper does.
+func Renew(ctx context.Context, s *Store, key string) error {
+	l, ok := s.boundLease(ctx, key)
+	if !ok {
+		return idem.ErrNotReserved
+	}
+	return l.renew(ctx)
 }

@@ -77,14 +77,16 @@ func (s *Store) leaseRelease(ctx context.Context, l *leaseHold) error {
 	})
 }
 
-// leaseExec executes one statement by itself.
-func (s *Store) leaseExec(ctx context.Context, sql func(*table) string, args ...any) (rows int64, err error) {
+// leaseRenew prolongs the lease, and tells whether there was one left.
+func (s *Store) leaseRenew(ctx context.Context, l *leaseHold) (renewed bool, err error) {
 	err = s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
-		tag, err := conn.Exec(ctx, sql(t), args...)
-		rows = tag.RowsAffected()
+		changed, _, err := s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
+			statement: t.leaseRenew, params: new(params).interval(s.config.Lease).text(l.key).uuid(l.id),
+		})
+		renewed = changed == 1
 		return err
 	})
-	return rows, err
+	return renewed, err
 }
 
 // leaseDo runs do on a connection, and again on another one if that breaks:

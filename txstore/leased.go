@@ -128,9 +128,8 @@ func (l *leaseHold) keep() {
 }
 
 func (l *leaseHold) renew(ctx context.Context) error {
-	n, err := l.store.leaseExec(ctx, func(t *table) string { return t.leaseRenew },
-		interval(l.store.config.Lease), l.key, l.id)
-	if err == nil && n == 0 {
+	renewed, err := l.store.leaseRenew(ctx, l)
+	if err == nil && !renewed {
 		return idem.ErrLeaseLost
 	}
 	return err

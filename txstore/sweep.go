@@ -97,19 +97,26 @@ func (s *Store) sweepSize(ctx context.Context) (blocks int64, err error) {
 // others one more that they share it with: what a crash brings back is swept again.
 const relaxSQL = `SELECT pg_catalog.set_config('synchronous_commit', 'off', true)`
 
-// sweepRange sweeps the blocks from first on, in one transaction. A row's place is
-// stable for as long as the statement has it locked.
+// sweepRange sweeps the blocks from first on, in one transaction, which may write and
+// sees the newest rows whatever the session has by default. A row's place is stable
+// for as long as the statement has it locked.
 func (s *Store) sweepRange(ctx context.Context, first int64) (removed int64, err error) {
 	from, past := fmt.Sprintf("(%d,0)", first), fmt.Sprintf("(%d,0)", first+sweepBlocks)
 	err = s.sweepDo(ctx, func(conn *pgxpool.Conn, t *table) error {
-		var b pgx.Batch // without a BEGIN in it one transaction
+		var b pgx.Batch
+		b.Queue(beginFresh.sql)
 		b.Queue(relaxSQL)
 		b.Queue(t.entomb, from, past)
 		b.Queue(t.sweep, from, past, sweepLeaseGrace.Microseconds()).Exec(func(tag pgconn.CommandTag) error {
 			removed = tag.RowsAffected()
 			return nil
 		})
-		return conn.SendBatch(ctx, &b).Close()
+		b.Queue(commit.sql)
+		err := conn.SendBatch(ctx, &b).Close()
+		if err != nil {
+			s.rollBack(conn.Conn())
+		}
+		return err
 	})
 	return removed, err
 }

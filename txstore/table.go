@@ -48,6 +48,7 @@ type table struct {
 	leaseReserve    *statement
 	leaseCommit     *statement
 	leaseRelease    *statement
+	leaseRenew      *statement
 	leases          []*statement // what a lease executes
 	glances         []*statement // what a look before any attempt executes
 
@@ -56,7 +57,6 @@ type table struct {
 	lookupText string
 	insertHeld string
 	staleHeld  string
-	leaseRenew string
 	sweep      string
 	entomb     string
 }
@@ -118,7 +118,7 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 		t.lookup, t.insert, commit, sameTransaction, rollback, beginFresh, relock,
 	}
 	t.glances = []*statement{t.lookup}
-	t.leases = []*statement{t.leaseReserve, t.leaseCommit, t.leaseRelease, beginFresh, t.lookup, commit, wake}
+	t.leases = []*statement{t.leaseReserve, t.leaseCommit, t.leaseRelease, t.leaseRenew, beginFresh, t.lookup, commit, wake}
 	return t, nil
 }
 
@@ -139,10 +139,10 @@ func (t *table) qualify(name string) {
 	t.leaseReserve = newStatement(replace(db.LeaseReserve))
 	t.leaseCommit = newStatement(replace(db.LeaseCommit))
 	t.leaseRelease = newStatement(replace(db.LeaseRelease))
+	t.leaseRenew = newStatement(replace(db.LeaseRenew))
 	t.lookupText = replace(db.RecordLookupText)
 	t.insertHeld = replace(db.RecordInsertHeld)
 	t.staleHeld = replace(db.RecordDeleteStale)
-	t.leaseRenew = replace(db.LeaseRenew)
 	t.sweep = replace(db.RecordSweep)
 	t.entomb = replace(db.RecordEntomb)
 }
