@@ -66,8 +66,8 @@ type Config struct {
 	// Defaults to false.
 	DisableLocks bool
 	// OnError is told about trouble in the background that fails no request, as
-	// a lost notification connection. It must not block; it may be called
-	// concurrently. Defaults to nil: nobody is told.
+	// a lost notification connection or a lease that could not be renewed. It must
+	// not block; it may be called concurrently. Defaults to nil: nobody is told.
 	OnError func(error)
 }
 

@@ -129,8 +129,13 @@ func (l *leaseHold) keep() {
 
 func (l *leaseHold) renew(ctx context.Context) error {
 	renewed, err := l.store.leaseRenew(ctx, l)
-	if err == nil && !renewed {
+	switch {
+	case err == nil && !renewed:
 		return idem.ErrLeaseLost
+	case err != nil && !errors.Is(ctx.Err(), context.Canceled): // the attempt has not ended
+		// It is tried again, and if that does not help the lease is lost: this
+		// is why.
+		l.store.config.OnError(fmt.Errorf("txstore: renewing a lease: %w", err))
 	}
 	return err
 }

@@ -89,6 +89,22 @@ func TestSweepInEverySession(t *testing.T) {
 	})
 }
 
+// A lease that is lost was mostly not renewed for a reason, and the reason is told.
+func TestFailedRenewalIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$`)
+	w.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON pgidem_records FOR EACH ROW WHEN (NEW.status IS NULL) EXECUTE FUNCTION refuse()`)
+	a := w.leasedAttempt("k").mustBeFresh()
+	if err := txstore.Renew(a.ctx, w.store, "k"); err == nil {
+		t.Fatal("renewing: no error")
+	}
+	if told := errors.Join(w.troubles()...); told == nil || !strings.Contains(told.Error(), "not today") {
+		t.Errorf("told to OnError: %v, want why it was not renewed", told)
+	}
+	a.mustCommit("sent") // the connection was given back in good order
+}
+
 func TestRenewalTakesOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	p, proxy := newWorld(t, given{}).tapped(given{Conns: 1})
