@@ -41,7 +41,7 @@ func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *he
 	}
 	// A missing table does not abort the transaction: nothing names it until it
 	// was found.
-	t, err := s.loadTable(ctx, conn)
+	t, err := s.callersTable(ctx, conn)
 	if err != nil {
 		return nil, nil, heldKey{}, err
 	}

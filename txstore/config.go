@@ -13,8 +13,9 @@ import (
 // negative durations and sizes. It is copied by New; changing it later has no
 // effect.
 type Config struct {
-	// Schema is the schema of the records table.
-	// Defaults to the one that the connection's search_path finds.
+	// Schema is the schema of the records table. Set it where every [WithTx] comes
+	// with a search_path of its own.
+	// Defaults to the one that the search_path of the pool's connections finds.
 	Schema string
 	// IsoLevel is the isolation level of the transactions that handlers run in:
 	// pgx.ReadCommitted, pgx.RepeatableRead or pgx.Serializable.

@@ -15,6 +15,17 @@ func (w *world) login() string {
 	if err != nil {
 		w.Fatal(err)
 	}
+	u.User = url.UserPassword(w.role(), "service")
+	return u.String()
+}
+
+// role makes such a role and returns its name.
+func (w *world) role() string {
+	w.Helper()
+	u, err := url.Parse(w.url)
+	if err != nil {
+		w.Fatal(err)
+	}
 	role := "service_" + strings.ToLower(strings.TrimPrefix(u.Path, "/"))
 	name := pgx.Identifier{role}.Sanitize()
 	w.exec(`CREATE ROLE ` + name + ` LOGIN PASSWORD 'service'`)
@@ -26,6 +37,5 @@ func (w *world) login() string {
 	})
 	w.exec(`GRANT SELECT, INSERT, UPDATE, DELETE ON pgidem_records TO ` + name)
 	w.exec(`GRANT ALL ON payments, payments_id_seq TO ` + name)
-	u.User = url.UserPassword(role, "service")
-	return u.String()
+	return role
 }

@@ -215,6 +215,77 @@ func TestCollisionInTheOtherSchemaIsNotOurs(t *testing.T) {
 	}
 }
 
+// Behaviours 21, 49. A transaction that leads elsewhere is the first that the Store
+// sees: neither its record nor any later one goes there.
+func TestCallersSearchPathDoesNotRedirectTheRecord(t *testing.T) {
+	t.Parallel()
+	for _, mode := range execModes {
+		for _, sql := range []string{
+			`SET LOCAL search_path = second, public`,
+			`SET LOCAL search_path = pg_catalog`, // finds none
+			`SET LOCAL ROLE service`,             // whose name is that of a schema
+		} {
+			t.Run(mode.String()+" "+sql, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, given{})
+				w.twoSchemas()
+				if strings.Contains(sql, "ROLE") {
+					role := w.role()
+					w.exec(`ALTER SCHEMA second RENAME TO ` + role)
+					w.exec(`GRANT USAGE ON SCHEMA ` + role + ` TO ` + role)
+					sql = `SET LOCAL ROLE ` + role
+				}
+				p := w.process(given{Mode: mode})
+				ctx, tx := p.begin(pgx.TxOptions{})
+				if _, err := tx.Exec(ctx, sql); err != nil {
+					t.Fatal(err)
+				}
+				a := p.within(ctx, "caller's").mustBeFresh()
+				a.mustCommit("paid")
+				mustEnd(t, tx.Commit)
+				w.attempt("caller's").mustReplay("paid")
+
+				elsewhere := w.attempt("later").mustBeFresh()
+				elsewhere.mustCommit("elsewhere")
+				p.attempt("later").mustReplay("elsewhere")
+			})
+		}
+	}
+}
+
+// Behaviour 21. Where no other connection can be asked, the caller hears what to
+// do, soon, and its transaction goes on; without need no other is asked.
+func TestCallerHasTheLastConnection(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ schema, sql string }{
+		"search_path of its own":          {"", `SET LOCAL search_path = second, public`},
+		"search_path as it was":           {"", `SET LOCAL lock_timeout = '1s'`},
+		"search_path beside the Schema's": {"public", `SET LOCAL search_path = second, public`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{Conns: 1, Config: txstore.Config{Schema: c.schema, AcquireTimeout: 100 * time.Millisecond}})
+			w.twoSchemas()
+			ctx, tx := w.begin(pgx.TxOptions{})
+			if _, err := tx.Exec(ctx, c.sql); err != nil {
+				t.Fatal(err)
+			}
+			_, fresh, err := w.within(ctx, "k").reserve()
+			if name == "search_path of its own" {
+				if !errors.Is(err, idem.ErrStoreUnavailable) || !strings.Contains(err.Error(), "set Config.Schema") {
+					t.Errorf("Reserve = %t, %v; want to hear of Config.Schema", fresh, err)
+				}
+			} else if !fresh || err != nil {
+				t.Errorf("Reserve = %t, %v; want it fresh", fresh, err)
+			}
+			if _, err := tx.Exec(ctx, insertPayment, "k"); err != nil {
+				t.Error(err)
+			}
+			mustEnd(t, tx.Commit)
+		})
+	}
+}
+
 // Behaviour 49. With search_path in place of Config.Schema.
 func TestSearchPathFindsTheTable(t *testing.T) {
 	t.Parallel()
