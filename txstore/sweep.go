@@ -83,12 +83,32 @@ func (s *Store) Run(ctx context.Context, every time.Duration) error {
 	}
 }
 
+// sweepSizeSQL asks by name, as what sweeps does: the oid that is known may be that
+// of a table which was dropped or renamed.
+const sweepSizeSQL = `SELECT
+    c.oid::bigint,
+    COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::bigint
+FROM pg_catalog.pg_class AS c
+WHERE c.oid = pg_catalog.to_regclass($1::text)`
+
 // sweepSize returns the size of the table in blocks. Rows that come later are
 // not expired.
+//
+// No request notices that another table has got the name: its statements go on to
+// work. But the oid is part of a key's number: who came later locks another one. So
+// the Store looks for its table anew.
 func (s *Store) sweepSize(ctx context.Context) (blocks int64, err error) {
 	err = s.sweepDo(ctx, func(conn *pgxpool.Conn, t *table) error {
-		return conn.QueryRow(ctx, `SELECT pg_catalog.pg_relation_size($1::bigint::oid::regclass)
-			/ pg_catalog.current_setting('block_size')::bigint`, int64(t.oid)).Scan(&blocks)
+		var oid int64
+		err := conn.QueryRow(ctx, sweepSizeSQL, t.name()).Scan(&oid, &blocks)
+		missing := errors.Is(err, pgx.ErrNoRows)
+		if missing || err == nil && oid != int64(t.oid) {
+			s.table.CompareAndSwap(t, nil) // unless somebody has looked since
+		}
+		if missing {
+			return errTableMissing(t.name())
+		}
+		return err
 	})
 	return blocks + 1, err
 }

@@ -61,6 +61,9 @@ type table struct {
 	entomb     string
 }
 
+// name is the table's full name, as it stands in the statements.
+func (t *table) name() string { return pgx.Identifier{t.schema, tableName}.Sanitize() }
+
 // loadTable returns the records table, which it looks up on first use.
 func (s *Store) loadTable(ctx context.Context, conn *pgx.Conn) (*table, error) {
 	if t := s.table.Load(); t != nil {
@@ -110,7 +113,7 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 	t.pooled = pid != int64(conn.PgConn().PID())
 	t.locks = !config.DisableLocks
 	t.callerOpen = callerOpenSQL(t.locks)
-	t.qualify(pgx.Identifier{t.schema, tableName}.Sanitize())
+	t.qualify(t.name())
 	t.quick = opening{quickBegin(config.IsoLevel), quickSQL(config.IsoLevel, t.locks, checkInterval)}
 	t.thorough = opening{beginAs(config.IsoLevel), thoroughSQL(t.locks, checkInterval)}
 	t.attempts = []*statement{

@@ -89,6 +89,60 @@ func TestTableDroppedAndMadeAgain(t *testing.T) {
 	}
 }
 
+// Behaviour 28. With no request in between nobody has missed it: its keys' numbers are
+// others all the same, and a Store that sweeps learns them.
+func TestSweepNoticesThatTheTableWasMadeAgain(t *testing.T) {
+	t.Parallel()
+	needsLocks(t, "only they keep attempts of two processes apart before the first commits")
+	w := newWorld(t, given{})
+	w.warm()
+	if err := migrations.Down(t.Context(), w.url); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Up(t.Context(), w.url); err != nil {
+		t.Fatal(err)
+	}
+	w.seed("expired", 3, true)
+	w.mustSweep(3)
+	w.attempt("k").mustBeFresh()
+	newAttempt(t, t.Context(), w.process(given{}).store, "k", idem.AttemptConfig{NoWait: true}).mustFail(idem.ErrInFlight)
+}
+
+// Behaviours 26, 28. The one that has the name now is swept whole, however small the
+// other was.
+func TestSweepOfATableThatHasTakenTheName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.warm()
+	for _, sql := range []string{
+		`ALTER TABLE pgidem_records RENAME TO renamed_away`,
+		`ALTER INDEX pgidem_records_pkey RENAME TO renamed_away_pkey`,
+		`CREATE TABLE pgidem_records (LIKE renamed_away INCLUDING DEFAULTS)`,
+		`ALTER TABLE pgidem_records ADD CONSTRAINT pgidem_records_pkey PRIMARY KEY (key)`,
+	} {
+		w.exec(sql)
+	}
+	const expired = 6000
+	w.seed("expired", expired, true)
+	w.mustSweep(expired)
+}
+
+// A table that has gone to another schema is found there, after one sweep in vain.
+func TestSweepOfATableThatHasMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = second, public', current_database()); END $$`)
+	p := w.process(given{})
+	p.warm()
+	w.seed("expired", 3, true)
+	w.exec(`CREATE SCHEMA second`)
+	w.exec(`ALTER TABLE pgidem_records SET SCHEMA second`)
+	if _, err := p.store.Sweep(t.Context()); !errors.Is(err, idem.ErrStoreUnavailable) {
+		t.Errorf("Sweep = %v, want ErrStoreUnavailable", err)
+	}
+	p.mustSweep(3)
+}
+
 // Behaviour 51.
 func TestSchemaChangeUnderCachedStatements(t *testing.T) {
 	t.Parallel()
