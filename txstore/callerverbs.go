@@ -39,6 +39,9 @@ func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *he
 	if err != nil {
 		return nil, nil, heldKey{}, err
 	}
+	if plansOn(conn).recoded(conn) {
+		return nil, nil, heldKey{}, errRecoded
+	}
 	// A missing table does not abort the transaction: nothing names it until it
 	// was found.
 	t, err := s.callersTable(ctx, conn)

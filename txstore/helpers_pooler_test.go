@@ -28,6 +28,7 @@ var notThroughPooler = map[string]string{
 	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
 	"TestHandlerThatDeallocatesEachTime":                "PgBouncer ends the connection of who executes a statement that was deallocated",
 	"TestPoolThatDiscardsPreparedStatements":            "the same",
+	"TestPoolOfDeadConnectionsIsNoOutage":               "it terminates the pool's sessions, which a pooler opens again by itself",
 }
 
 // What these leave on a server connection, their handlers or their pools have put

@@ -95,7 +95,7 @@ func (s *Store) onTable(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpoo
 
 // errRecoded: somebody has left a connection in a state in which it would look for
 // another key than it is asked for, wherever that is not ASCII.
-var errRecoded = errors.New("txstore: client_encoding was changed on a connection of the pool")
+var errRecoded = errors.New("txstore: client_encoding was changed on the connection")
 
 func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, error) {
 	if t := s.table.Load(); t != nil {

@@ -27,6 +27,24 @@ func TestSameKeyTwiceInOneTransactionIsNotFreshTwice(t *testing.T) {
 	}
 }
 
+// Behaviour 44. The server takes the bytes of a key for what client_encoding says.
+func TestCallersEncodingMakesNoOtherKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Conns: 1})
+	w.attempt("café").mustBeFresh().mustCommit("paid")
+	ctx, tx := w.begin(pgx.TxOptions{})
+	if _, err := tx.Exec(ctx, `SET LOCAL client_encoding = 'LATIN1'`); err != nil {
+		t.Fatal(err)
+	}
+	if got, fresh, err := w.within(ctx, "café").reserve(); fresh || err == nil {
+		t.Errorf("Reserve = %v, %t, %v; want an error", got, fresh, err)
+	}
+	if _, err := tx.Exec(ctx, `RESET client_encoding`); err != nil {
+		t.Fatal(err)
+	}
+	w.within(ctx, "café").mustReplay("paid")
+}
+
 // Behaviour 21. Another Store on the same table is no other attempt.
 func TestSameKeyTwiceThroughTwoStoresIsNotFreshTwice(t *testing.T) {
 	t.Parallel()
