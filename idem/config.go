@@ -44,8 +44,9 @@ type Config struct {
 	RequestHash func(*http.Request) (string, error)
 	// WaitTimeout bounds the wait for an attempt in flight; then the client is
 	// told 409. It is cut short so that the answer leaves one second before the
-	// server's WriteTimeout or the request's deadline. Negative: do not wait,
-	// tell the client 409 at once. Defaults to 30 seconds.
+	// server's WriteTimeout or the request's deadline. It bounds reaching the
+	// Store, too: leave time for that. Negative: do not wait, tell the client 409
+	// at once. Defaults to 30 seconds.
 	WaitTimeout time.Duration
 	// Scope names the namespace of the request's key: the tenant or account
 	// that was authenticated. Requests of different scopes never share a key.
@@ -74,7 +75,8 @@ type Config struct {
 	MaxRequestBytes int64
 	// MaxResponseBytes bounds the response body that is kept. For a larger one
 	// a transaction is undone and the client is told 500; without a transaction
-	// it is delivered, and a retry is told 409. Negative: no limit.
+	// it is delivered, and a retry is told 409. A response is in memory until its
+	// handler has returned, whatever its length. Negative: no limit.
 	// Defaults to 1 MiB.
 	MaxResponseBytes int64
 	// MaxInFlightPerScope bounds how many protected requests of one scope the
