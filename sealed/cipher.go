@@ -10,7 +10,7 @@ import (
 var ErrUnknownKey = errors.New("sealed: encryption key is not known")
 
 // Cipher encrypts and authenticates. [NewAESGCM] makes the usual one; a Cipher
-// that asks a key service bounds its own waiting. It must be safe for concurrent
+// that asks a key service bounds its own waiting, and ends with ctx. It must be safe for concurrent
 // use and must not keep or change what it is given.
 type Cipher interface {
 	// Seal returns plaintext encrypted, and the id of the encryption key that it

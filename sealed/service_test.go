@@ -73,3 +73,80 @@ func TestKeyServiceIsAway(t *testing.T) {
 		t.Errorf("the client is told %d %s: %v", p.Status, p.Type, err)
 	}
 }
+
+// patient is a key service's client: a call that gets no answer ends with its
+// context. What it returns then need not tell why.
+type patient struct {
+	brokenCipher
+	asked func()
+}
+
+func (p patient) Open(ctx context.Context, _ string, _, _ []byte) ([]byte, error) {
+	p.asked()
+	<-ctx.Done()
+	return nil, p.err
+}
+
+func (p patient) Seal(ctx context.Context, _, _ []byte) (string, []byte, error) {
+	p.asked()
+	<-ctx.Done()
+	return "", nil, p.err
+}
+
+// waiting is a patient that fails with err. Whoever waits for it is cancelled,
+// or, if overdue, is over its deadline.
+func waiting(t *testing.T, overdue bool, err error) (context.Context, patient) {
+	if overdue {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		t.Cleanup(cancel)
+		return ctx, patient{brokenCipher{err}, func() {}}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	return ctx, patient{brokenCipher{err}, cancel}
+}
+
+// Behaviour 3. A record that nobody had the time to open is not unreadable, even
+// if the Cipher should call it so.
+func TestRecordIsNotOpenedInTime(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{
+		"Own":        errors.New("rpc error: code = DeadlineExceeded"),
+		"Canceled":   fmt.Errorf("key service: %w", context.Canceled),
+		"Deadline":   fmt.Errorf("key service: %w", context.DeadlineExceeded),
+		"UnknownKey": sealed.ErrUnknownKey,
+		"Away":       fmt.Errorf("key service: %w", idem.ErrStoreUnavailable),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inner := &shelf{}
+			record(t, seal(t, inner, sealed.Config{Cipher: ring(t, "a", "a")}), "k", paid)
+			ctx, cipher := waiting(t, false, failure)
+			existing, fresh, err := seal(t, inner, sealed.Config{Cipher: cipher}).Reserve(ctx, "k", "h", time.Hour)
+			if existing != nil || fresh || err != context.Canceled { //nolint:errorlint // the error itself
+				t.Errorf("cancelled: Reserve = %v, %t, %v", existing, fresh, err)
+			}
+			ctx, cipher = waiting(t, true, failure)
+			existing, fresh, err = seal(t, inner, sealed.Config{Cipher: cipher}).Reserve(ctx, "k", "h", time.Hour)
+			if existing != nil || fresh || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, failure) {
+				t.Errorf("deadline: Reserve = %v, %t, %v", existing, fresh, err)
+			}
+			if p := idem.ProblemFor(err); p.Type != idem.ProblemTypeBase+"store-unavailable" {
+				t.Errorf("deadline: the client is told %d %s: %v", p.Status, p.Type, err)
+			}
+		})
+	}
+}
+
+// Behaviour 40. The same on the way in: nothing was kept, and a retry can help.
+func TestRecordIsNotSealedInTime(t *testing.T) {
+	t.Parallel()
+	for _, overdue := range []bool{false, true} {
+		inner := &shelf{}
+		ctx, cipher := waiting(t, overdue, errors.New("rpc error: code = Canceled"))
+		err := seal(t, inner, sealed.Config{Cipher: cipher}).Commit(ctx, "k", "h", paid)
+		p := idem.ProblemFor(err)
+		if p.Status != http.StatusServiceUnavailable || p.Type != idem.ProblemTypeBase+"commit-failed" || len(inner.records) != 0 {
+			t.Errorf("overdue %t: the client is told %d %s: %v", overdue, p.Status, p.Type, err)
+		}
+	}
+}

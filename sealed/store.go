@@ -30,20 +30,34 @@ func New(inner idem.Store, config Config) (*Store, error) {
 }
 
 // Reserve implements [idem.Store]. A record that cannot be opened is
-// [idem.ErrRecordUnreadable].
+// [idem.ErrRecordUnreadable]; one that could not be opened before the deadline of
+// ctx is [idem.ErrStoreUnavailable], and where ctx was cancelled the error is its
+// own.
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
 	existing, fresh, err := s.inner.Reserve(ctx, key, s.innerHash(key, requestHash), ttl)
 	if err != nil || existing == nil {
 		return nil, fresh, err
 	}
 	opened, err := s.open(ctx, key, *existing)
-	if errors.Is(err, idem.ErrStoreUnavailable) {
-		return nil, false, fmt.Errorf("sealed: %w", err)
-	}
 	if err != nil {
-		return nil, false, fmt.Errorf("sealed: %w: %w", idem.ErrRecordUnreadable, err)
+		return nil, false, notOpened(ctx, err)
 	}
 	return &opened, false, nil
+}
+
+// notOpened says what it means that a record could not be opened. Once ctx has
+// ended nothing is known of the record: a Cipher that asks a key service ends
+// with it, and need not say so.
+func notOpened(ctx context.Context, err error) error {
+	switch ended := ctx.Err(); {
+	case errors.Is(ended, context.DeadlineExceeded):
+		return fmt.Errorf("sealed: not opened in time: %w: %w: %w", idem.ErrStoreUnavailable, ended, err)
+	case ended != nil:
+		return ended
+	case errors.Is(err, idem.ErrStoreUnavailable):
+		return fmt.Errorf("sealed: %w", err)
+	}
+	return fmt.Errorf("sealed: %w: %w", idem.ErrRecordUnreadable, err)
 }
 
 // Commit implements [idem.Store]. A failure of the Cipher is an
