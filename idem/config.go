@@ -98,7 +98,8 @@ type Config struct {
 	MaxWaitingPerScope int
 	// Policy decides by status and header what becomes of a handler's writes
 	// and response. [SetDisposition] overrides it for one request. Where it
-	// returns none of the three Dispositions, the default decides.
+	// returns none of the three Dispositions, the default decides. header is a
+	// copy: changing it changes neither the response nor its record.
 	// Defaults to [DefaultPolicy], except that without a transaction every 4xx
 	// is kept.
 	Policy func(status int, header http.Header) Disposition

@@ -45,10 +45,11 @@ func leasedPolicy(status int, header http.Header) Disposition {
 
 // decide asks the configured policy. One that returns none of the three
 // dispositions has no opinion: to guess Discard under a 2xx would tell the
-// client of writes that were undone.
+// client of writes that were undone. It gets a copy of the header: what is kept
+// of that is settled before it is asked, and not for a Policy to change.
 func (c *Config) decide(status int, header http.Header, transactional bool) Disposition {
 	if c.Policy != nil {
-		if d := c.Policy(status, header); d >= CommitAll && d <= Discard {
+		if d := c.Policy(status, header.Clone()); d >= CommitAll && d <= Discard {
 			return d
 		}
 	}

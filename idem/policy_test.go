@@ -2,6 +2,7 @@ package idem_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"testing"
@@ -102,6 +103,40 @@ func TestCustomPolicyAndSetDisposition(t *testing.T) {
 			t.Parallel()
 			cfg := idem.Config{Store: transactionalStore{newMemory(t)}, Policy: c.policy}
 			testDisposition(t, cfg, c.status, c.set, c.want)
+		})
+	}
+}
+
+// A Policy decides and does no more, whether or not outer middlewares have set
+// headers too.
+func TestPolicyDoesNotChangeTheResponse(t *testing.T) {
+	t.Parallel()
+	for name, outer := range map[string]http.Header{"Alone": {}, "BehindOuterHeaders": {"X-Outer": {"1"}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			policy := func(_ int, h http.Header) idem.Disposition {
+				h.Set("Set-Cookie", "session=1")
+				h.Set("X-Added", "1")
+				h["X-Changed"][0] = "changed"
+				h.Del("X-Removed")
+				return idem.CommitAll
+			}
+			cfg := idem.Config{Store: newMemory(t), Policy: policy}
+			protected := idem.RESTMiddleware(cfg)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Changed", "as it was")
+				w.Header().Set("X-Removed", "still there")
+			}))
+			srv := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				maps.Copy(w.Header(), outer)
+				protected.ServeHTTP(w, r)
+			}))
+			for i := range 2 {
+				a := send(t, srv, request{key: "k"})
+				if a.replayed() != (i == 1) || a.header.Get("X-Changed") != "as it was" || a.header.Get("X-Removed") != "still there" ||
+					a.header.Get("X-Added") != "" || a.header.Get("Set-Cookie") != "" {
+					t.Errorf("answer %d: %+v", i, a)
+				}
+			}
 		})
 	}
 }
