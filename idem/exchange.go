@@ -64,6 +64,7 @@ func (x *exchange) requestHash() (string, error) {
 	}
 	r := x.r.WithContext(x.r.Context())
 	setBody(r, x.body, new(bufferedBody))
+	defer removeUploads(r, r.MultipartForm)
 	hash, err := x.config.RequestHash(r)
 	if err != nil {
 		return "", fmt.Errorf("%w: Config.RequestHash: %w", ErrRequestUnreadable, err)
@@ -165,7 +166,9 @@ func (x *exchange) serveUnprotected() (status int) {
 	rec := &h.recorder
 	rec.begin(x.w, x.r.Method)
 	defer rec.end()
-	x.next.ServeHTTP(rec, h.begin(x.r.Context(), x.r, x.body))
+	r := h.begin(x.r.Context(), x.r, x.body)
+	defer removeUploads(r, r.MultipartForm)
+	x.next.ServeHTTP(rec, r)
 	rec.finish(func(int, http.Header) Disposition { return Discard })
 	rec.deliver(x.w)
 	return rec.status

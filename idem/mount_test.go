@@ -2,9 +2,7 @@ package idem_test
 
 import (
 	"io"
-	"mime/multipart"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -163,36 +161,4 @@ func TestContextOfTheHandler(t *testing.T) {
 		}
 	})
 	send(t, unlimited, request{key: "k"})
-}
-
-// The server removes the files of a parsed form only for its own request.
-func TestUploadsAreRemoved(t *testing.T) {
-	t.Parallel()
-	var form strings.Builder
-	m := multipart.NewWriter(&form)
-	part, err := m.CreateFormFile("file", "name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(part, strings.Repeat("x", 100_000)) //nolint:errcheck // into memory
-	m.Close()
-	files := make(chan string, 1)
-	srv := serve(t, idem.Config{}, func(_ http.ResponseWriter, r *http.Request) {
-		if err := r.ParseMultipartForm(1); err != nil {
-			t.Error(err)
-			return
-		}
-		f, err := r.MultipartForm.File["file"][0].Open()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer f.Close()
-		files <- f.(*os.File).Name()
-	})
-	send(t, srv, request{key: "k", body: form.String(), header: http.Header{"Content-Type": {m.FormDataContentType()}}})
-	name := receive(t, "the file", files)
-	if _, err := os.Stat(name); !os.IsNotExist(err) {
-		t.Errorf("%s is left: %v", name, err)
-	}
 }

@@ -55,7 +55,7 @@ func (x *exchange) run(ctx context.Context) Cached {
 		return Cached{}
 	}
 	defer x.execution.ticket.drop()
-	defer removeUploads(r)
+	defer removeUploads(r, r.MultipartForm)
 	x.next.ServeHTTP(rec, r)
 	attempt, _ := AttemptFromContext(ctx)
 	return rec.finish(func(status int, header http.Header) Disposition {
@@ -73,12 +73,4 @@ func (x *exchange) beginRun() (*recorder, *http.Request) {
 	}
 	x.execution.ticket.hold()
 	return x.rec, x.request
-}
-
-// removeUploads does for a copy of a request what the server does for its own:
-// it removes the files that parsing a multipart form has left on disk.
-func removeUploads(r *http.Request) {
-	if r.MultipartForm != nil {
-		r.MultipartForm.RemoveAll() //nolint:errcheck // as the server does
-	}
 }
