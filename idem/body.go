@@ -43,6 +43,8 @@ func bodyError(err error) error {
 		return err
 	case errors.As(err, &over): // of a reader further out
 		return tooLarge(over.Limit)
+	case errors.Is(err, http.ErrBodyReadAfterClose):
+		return fmt.Errorf("%w: %w", errBodyRead, err)
 	}
 	return fmt.Errorf("%w: %w", ErrRequestUnreadable, err)
 }

@@ -40,7 +40,8 @@ type Config struct {
 	// one is refused. It may read the whole body; the handler gets it again.
 	// Bodies that differ with each retry of the same request, such as
 	// multipart/form-data with its random boundary, need one of their own.
-	// Defaults to a SHA-256 over method, original path, query and body.
+	// It gets no body where something further out has read it and not put it
+	// back. Defaults to a SHA-256 over method, original path, query and body.
 	RequestHash func(*http.Request) (string, error)
 	// WaitTimeout bounds the wait for an attempt in flight; then the client is
 	// told 409. It is cut short so that the answer leaves one second before the

@@ -24,7 +24,9 @@
 // retry of the same operation needs a Config.RequestHash of its own;
 // multipart/form-data with its random boundary is the usual case. What that
 // function returns is kept as it is if it is 1 to 255 bytes of printable ASCII,
-// and as its SHA-256 otherwise; its error is answered 400.
+// and as its SHA-256 otherwise; its error is answered 400. The middleware stands
+// outside whatever reads the body; see [RESTMiddleware] for what can be done where
+// it does not.
 //
 // # What is recorded
 //
@@ -48,7 +50,8 @@
 //
 //	key-missing          400  no key, and Config.Required
 //	key-invalid          400  the key breaks the rules above
-//	request-unreadable   400  the body broke off, or Config.RequestHash failed
+//	request-unreadable   400  the body broke off, or Config.RequestHash failed;
+//	                          500 if something further out has read the body
 //	scope-denied         403  Config.Scope failed or named no scope
 //	in-flight            409  another attempt runs
 //	key-expired          409  answered before, but the response is gone by now

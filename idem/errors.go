@@ -39,8 +39,9 @@ var (
 	// ErrTooManyRequests: the scope of the request has as many requests in hand
 	// as Config allows. Nothing was run.
 	ErrTooManyRequests = errors.New("idem: too many requests of this scope")
-	// ErrRequestUnreadable: the request body could not be read to its end, or
-	// Config.RequestHash failed.
+	// ErrRequestUnreadable: the request body could not be read to its end,
+	// something further out has read it already, or Config.RequestHash failed;
+	// or Do was given a request of which its hash would not show everything.
 	ErrRequestUnreadable = errors.New("idem: request body could not be read")
 	// ErrRequestTooLarge: the request body exceeds Config.MaxRequestBytes.
 	ErrRequestTooLarge = errors.New("idem: request body is too large")

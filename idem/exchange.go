@@ -60,7 +60,11 @@ func (x *exchange) identify(clientKey string) error {
 
 func (x *exchange) requestHash() (string, error) {
 	if x.config.RequestHash == nil {
-		return hashRequest(x.r, x.body), nil
+		form, err := parsedForm(x.r, x.body)
+		if err != nil {
+			return "", err
+		}
+		return hashRequest(x.r, form, x.body), nil
 	}
 	r := x.r.WithContext(x.r.Context())
 	setBody(r, x.body, new(bufferedBody))

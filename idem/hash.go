@@ -26,15 +26,15 @@ func appendLengthPrefixed(b []byte, s string) []byte {
 }
 
 // hashRequest is the default of Config.RequestHash: SHA-256 over method,
-// original path, query and body.
-func hashRequest(r *http.Request, body []byte) string {
+// original path, query and body, or the form that stands for the body.
+func hashRequest(r *http.Request, form string, body []byte) string {
 	path, query := originalTarget(r)
 	head := make([]byte, 0, 256)
 	head = appendLengthPrefixed(head, hashVersion)
 	head = appendLengthPrefixed(head, r.Method)
 	head = appendLengthPrefixed(head, path)
 	head = appendLengthPrefixed(head, query)
-	head = appendLengthPrefixed(head, parsedForm(r, body))
+	head = appendLengthPrefixed(head, form)
 	head = binary.BigEndian.AppendUint64(head, uint64(len(body)))
 	h := sha256.New()
 	h.Write(head)
@@ -58,15 +58,6 @@ func originalTarget(r *http.Request) (path, query string) {
 	}
 	path, query, _ = strings.Cut(target, "?")
 	return path, query
-}
-
-// parsedForm stands for the body where something further out has read it
-// already by parsing a form; without it all such requests would hash alike.
-func parsedForm(r *http.Request, body []byte) string {
-	if len(body) > 0 || len(r.PostForm) == 0 {
-		return ""
-	}
-	return r.PostForm.Encode()
 }
 
 // storableHash returns what a custom Config.RequestHash said in a form that

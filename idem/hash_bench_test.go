@@ -21,7 +21,7 @@ func BenchmarkRequestHash(b *testing.B) {
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		for b.Loop() {
-			hashRequest(r, body)
+			hashRequest(r, "", body)
 		}
 	})
 }

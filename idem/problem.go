@@ -88,6 +88,9 @@ var refusalKinds = []kindOfError{
 	{ErrKeyInvalid, problemKind{"key-invalid", 400, "Idempotency key is invalid", ""}},
 	{ErrScopeDenied, problemKind{"scope-denied", 403, "No scope for this request", ""}},
 	{ErrRequestTooLarge, problemKind{"request-too-large", 413, "Request body is too large", ""}},
+	{errBodyRead, problemKind{
+		"request-unreadable", 500, "Request body could not be read", "The request was not run.",
+	}},
 	{ErrRequestUnreadable, problemKind{"request-unreadable", 400, "Request body could not be read", ""}},
 	{ErrTooManyRequests, tooManyRequests}, // before what it wraps
 	{ErrHashMismatch, problemKind{
