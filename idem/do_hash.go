@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"unicode/utf8"
 )
 
 // RequestHash is a request hash that the caller of [Do] has made itself, in
@@ -19,20 +20,29 @@ const doHashVersion = "idem do 1"
 
 // hashDoRequest returns the request hash of a call of Do.
 func hashDoRequest(request any) (string, error) {
-	form := "given"
-	text, given := request.(RequestHash)
-	if !given {
-		encoded, err := encodeRequest(request)
-		if err != nil {
-			return "", fmt.Errorf("%w: %w", ErrRequestUnreadable, err)
-		}
-		form, text = "json", RequestHash(encoded)
+	form, text, err := formOfRequest(request)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrRequestUnreadable, err)
 	}
 	h := sha256.New()
 	writeLengthPrefixed(h, doHashVersion)
 	writeLengthPrefixed(h, form)
-	writeLengthPrefixed(h, string(text))
+	writeLengthPrefixed(h, text)
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// formOfRequest returns what is hashed of a request, and what form that has.
+func formOfRequest(request any) (form, text string, err error) {
+	switch r := request.(type) {
+	case RequestHash:
+		return "given", string(r), nil
+	case string:
+		if !utf8.ValidString(r) {
+			return "bytes", r, nil // JSON would change them
+		}
+	}
+	encoded, err := encodeRequest(request)
+	return "json", string(encoded), err
 }
 
 func encodeRequest(request any) ([]byte, error) {
@@ -44,25 +54,8 @@ func encodeRequest(request any) ([]byte, error) {
 	copied := reflect.New(reflect.TypeOf(request))
 	copied.Elem().Set(reflect.ValueOf(request))
 	encoded, err := json.Marshal(copied.Interface())
-	if err == nil && string(encoded) == "{}" && hidesEverything(copied.Type()) {
-		return nil, fmt.Errorf("idem: request of type %T has no exported field: give Do a RequestHash", request)
+	if err != nil {
+		return nil, err
 	}
-	return encoded, err
-}
-
-// hidesEverything tells whether t is a struct, or a pointer to one, all of whose
-// fields are invisible to JSON.
-func hidesEverything(t reflect.Type) bool {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct || t.NumField() == 0 {
-		return false
-	}
-	for i := range t.NumField() {
-		if f := t.Field(i); f.IsExported() || f.Anonymous {
-			return false
-		}
-	}
-	return true
+	return encoded, refuseHidden(copied, encoded)
 }
