@@ -112,7 +112,8 @@ type Config struct {
 	// "true". Defaults to "Idempotent-Replayed".
 	ReplayHeaderName string
 	// FailOpen runs the handler without protection when the store is
-	// unavailable. Never choose it for payments. Defaults to false.
+	// unavailable, unless a record is known to exist. Never choose it for payments.
+	// Defaults to false.
 	FailOpen bool
 	// CancelOnDisconnect cancels the handler when its client goes away.
 	// Defaults to false: once begun, a handler ends and its response is kept

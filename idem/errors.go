@@ -58,6 +58,10 @@ var (
 	// ErrStoreClosed: the store was closed by its owner. It is also an
 	// [ErrStoreUnavailable].
 	ErrStoreClosed error = storeClosedError{}
+	// ErrRecordUnavailable: a record exists, and what is needed to read it, as a
+	// key service, is not there now. It is also an [ErrStoreUnavailable], but the
+	// handler has run: Config.FailOpen does not run it again.
+	ErrRecordUnavailable error = recordUnavailableError{}
 	// ErrRecordUnreadable: a record exists but cannot be decoded. The handler
 	// is not run.
 	ErrRecordUnreadable = errors.New("idem: stored record cannot be read")
@@ -94,6 +98,12 @@ func (waitTimeoutError) Error() string {
 }
 
 func (waitTimeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+type recordUnavailableError struct{}
+
+func (recordUnavailableError) Error() string { return "idem: stored record cannot be read now" }
+
+func (recordUnavailableError) Unwrap() error { return ErrStoreUnavailable }
 
 type storeClosedError struct{}
 

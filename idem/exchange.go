@@ -1,6 +1,7 @@
 package idem
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -160,7 +161,7 @@ func (p *handlerPanic) resume() {
 // run yet, and what failed is the way to the store, not the record in it, nor
 // the Scope that may have a store of its own.
 func (x *exchange) failsOpen(done executed, err error) bool {
-	return x.config.FailOpen && done.runs == 0 && err != nil && kindOf(err) == storeUnavailable
+	return x.config.FailOpen && done.runs == 0 && err != nil && kindOf(err) == storeUnavailable && !errors.Is(err, ErrRecordUnavailable)
 }
 
 // serveUnprotected runs the handler with the writer that it is used to, and

@@ -147,8 +147,8 @@ func (e *execution) replay(done executed, existing *Cached) (executed, error) {
 
 // runAndCommit runs the handler once and does with its writes and its response
 // what their disposition says. It tells whether the store has undone the run as
-// the victim of a conflict, so that it may be run again; a handler that
-// panicked or ran out of time is not.
+// the victim of a conflict, so that it may be run again; after a panic, the
+// handler's or the store's, and where its time ran out, it is not.
 func (e *execution) runAndCommit(t *try, reserved time.Time, done *executed) (again bool, err error) {
 	e.start(t, reserved)
 	response, err := e.await(t)
@@ -165,7 +165,7 @@ func (e *execution) runAndCommit(t *try, reserved time.Time, done *executed) (ag
 	}
 	done.response = response
 	err = e.settle(ctx, attempt, response, done)
-	return attempt.RunAgain(), err
+	return attempt.RunAgain() && asPanic(err) == nil, err
 }
 
 // pause keeps the victims of one conflict from meeting again at once.

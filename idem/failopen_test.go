@@ -60,3 +60,16 @@ func TestFailOpenNeverAfterTheHandlerRan(t *testing.T) {
 		t.Errorf("answer %+v, %d runs, %d rows", a, l.runs.Load(), l.rows.Load())
 	}
 }
+
+// Behaviour 3. Nor after it ran for an earlier request, whose record is there and
+// cannot be read now.
+func TestFailOpenNeverWhereARecordExists(t *testing.T) {
+	t.Parallel()
+	store := hookedStore{Store: newMemory(t), reserve: func(context.Context) error {
+		return fmt.Errorf("key service: %w", idem.ErrRecordUnavailable)
+	}}
+	srv := serve(t, idem.Config{Store: store, FailOpen: true}, func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") })
+	if a := send(t, srv, request{key: "k"}); a.status != 503 || a.problem(t) != "store-unavailable" || a.header.Get("Retry-After") == "" {
+		t.Errorf("answer %+v", a)
+	}
+}

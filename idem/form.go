@@ -20,9 +20,14 @@ var errBodyRead = fmt.Errorf(
 // parsedForm stands for the body where something further out has read it
 // already by parsing a form; without it all such requests would hash alike. A
 // body that was declared, and that nothing is left of, is an error: it may have
-// been any. The length of one that was not declared nobody knows.
+// been any; and so is one of which less is left. The length of one that was not
+// declared nobody knows.
 func parsedForm(r *http.Request, body []byte) (string, error) {
-	if len(body) > 0 {
+	switch {
+	case len(body) == 0:
+	case int64(len(body)) < r.ContentLength && !decoded(r):
+		return "", errBodyRead // in part: what is left may be the same for many
+	default:
 		return "", nil
 	}
 	form, files := r.PostForm, map[string][]*multipart.FileHeader(nil)
@@ -44,6 +49,12 @@ func parsedForm(r *http.Request, body []byte) (string, error) {
 		return "", errBodyRead
 	}
 	return text, nil
+}
+
+// decoded tells whether the body may be what something further out has decoded it to:
+// then the headers say how it came, or were taken away.
+func decoded(r *http.Request) bool {
+	return r.Header.Get("Content-Encoding") != "" || r.Header.Get("Content-Length") == ""
 }
 
 // hashUploads returns a hash of the files of a form, of each its field, its name,

@@ -119,6 +119,10 @@ var readers = map[string]struct {
 		var v any
 		json.NewDecoder(r.Body).Decode(&v) //nolint:errcheck // as careless as the others
 	}},
+	"Begun": {request{key: "k", body: `{"amount": 1}` + strings.Repeat(" ", 1000)}, func(_ http.ResponseWriter, r *http.Request) {
+		var v any
+		json.NewDecoder(r.Body).Decode(&v) //nolint:errcheck // it reads so much at a time
+	}},
 	"Replaced": {request{key: "k", body: "b"}, func(_ http.ResponseWriter, r *http.Request) { r.Body = http.NoBody }},
 	"Limited": {request{key: "k", body: "b"}, func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 10)
@@ -205,12 +209,18 @@ func TestBodyIsNotMissed(t *testing.T) {
 		request
 		read http.HandlerFunc
 	}{
-		"PutBack":       {body, putBack(readAll)},
-		"FormPutBack":   {fields, putBack(func(_ http.ResponseWriter, r *http.Request) { r.PostFormValue("csrf") })},
-		"Form":          {fields, func(_ http.ResponseWriter, r *http.Request) { r.PostFormValue("csrf") }},
-		"Multipart":     {form(t), func(_ http.ResponseWriter, r *http.Request) { r.PostFormValue("csrf") }},
-		"Emptied":       {body, func(_ http.ResponseWriter, r *http.Request) { r.Body, r.ContentLength = http.NoBody, 0 }},
-		"Unpacked":      {request{key: "k", body: "bbb"}, func(_ http.ResponseWriter, r *http.Request) { r.Body = io.NopCloser(strings.NewReader("b")) }},
+		"PutBack":     {body, putBack(readAll)},
+		"FormPutBack": {fields, putBack(func(_ http.ResponseWriter, r *http.Request) { r.PostFormValue("csrf") })},
+		"Form":        {fields, func(_ http.ResponseWriter, r *http.Request) { r.PostFormValue("csrf") }},
+		"Multipart":   {form(t), func(_ http.ResponseWriter, r *http.Request) { r.PostFormValue("csrf") }},
+		"Emptied":     {body, func(_ http.ResponseWriter, r *http.Request) { r.Body, r.ContentLength = http.NoBody, 0 }},
+		"Unpacked": {request{key: "k", body: "bbb", header: http.Header{"Content-Encoding": {"gzip"}}}, func(_ http.ResponseWriter, r *http.Request) {
+			r.Body = io.NopCloser(strings.NewReader("b"))
+		}},
+		"UnpackedAsIf": {request{key: "k", body: "bbb"}, func(_ http.ResponseWriter, r *http.Request) {
+			r.Header.Del("Content-Length") // and leaves Request.ContentLength
+			r.Body = io.NopCloser(strings.NewReader("b"))
+		}},
 		"NoLength":      {body, func(w http.ResponseWriter, r *http.Request) { r.ContentLength = -1; readAll(w, r) }},
 		"NoneSent":      {request{key: "k"}, readAll},
 		"GET":           {request{method: "GET", key: "k"}, untouched},

@@ -17,10 +17,10 @@ import (
 //
 // Something further out may put the body back into the request when it has read
 // it, or leave a parsed form there: fields and files are hashed then in place of
-// the body. A body of a declared length that is gone otherwise is refused with
-// 500, unless Config.RequestHash is set, since it could have been any. One that
-// was sent without a length is taken for an empty one. Who replaces a body by an
-// empty one sets ContentLength to 0.
+// the body. A body of a declared length that is gone otherwise, or in part, is
+// refused with 500, unless Config.RequestHash is set, since it could have been any.
+// One that was sent without a length is taken for what is left of it. Who replaces a
+// body by a shorter one sets ContentLength.
 //
 // The handler's response is held back until the Store has committed it. The
 // handler runs in a goroutine of its own with a context that outlives its

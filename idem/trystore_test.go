@@ -99,3 +99,22 @@ func TestPanicInACommitUnderALeaseDelaysTheRecord(t *testing.T) {
 		})
 	}
 }
+
+// conflicting says that the handler may run again, and panics.
+type conflicting struct{ transactionalStore }
+
+func (conflicting) Commit(ctx context.Context, _, _ string, _ idem.Cached) error {
+	attempt, _ := idem.AttemptFromContext(ctx)
+	attempt.RequestRunAgain()
+	panic("a decorator's")
+}
+
+func TestHandlerIsNotRunAgainAfterAPanicOfTheStore(t *testing.T) {
+	t.Parallel()
+	var ledger ledger
+	srv := serve(t, idem.Config{Store: conflicting{transactionalStore{newMemory(t)}}}, func(http.ResponseWriter, *http.Request) { ledger.runs.Add(1) })
+	dontRetry(srv)
+	if a, err := trySend(t.Context(), t, srv, request{key: "k"}); err == nil || ledger.runs.Load() != 1 {
+		t.Errorf("answer %+v, %d runs", a, ledger.runs.Load())
+	}
+}

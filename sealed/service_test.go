@@ -69,7 +69,7 @@ func TestKeyServiceIsAway(t *testing.T) {
 	record(t, s, "k", paid)
 	cipher.is = true
 	_, _, err := s.Reserve(t.Context(), "k", "h", time.Hour)
-	if p := idem.ProblemFor(err); p.Status != http.StatusServiceUnavailable {
+	if p := idem.ProblemFor(err); p.Status != http.StatusServiceUnavailable || !errors.Is(err, idem.ErrRecordUnavailable) {
 		t.Errorf("the client is told %d %s: %v", p.Status, p.Type, err)
 	}
 }
@@ -127,7 +127,7 @@ func TestRecordIsNotOpenedInTime(t *testing.T) {
 			}
 			ctx, cipher = waiting(t, true, failure)
 			existing, fresh, err = seal(t, inner, sealed.Config{Cipher: cipher}).Reserve(ctx, "k", "h", time.Hour)
-			if existing != nil || fresh || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, failure) {
+			if existing != nil || fresh || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, failure) || !errors.Is(err, idem.ErrRecordUnavailable) {
 				t.Errorf("deadline: Reserve = %v, %t, %v", existing, fresh, err)
 			}
 			if p := idem.ProblemFor(err); p.Type != idem.ProblemTypeBase+"store-unavailable" {

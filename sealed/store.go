@@ -30,9 +30,9 @@ func New(inner idem.Store, config Config) (*Store, error) {
 }
 
 // Reserve implements [idem.Store]. A record that cannot be opened is
-// [idem.ErrRecordUnreadable]; one that could not be opened before the deadline of
-// ctx is [idem.ErrStoreUnavailable], and where ctx was cancelled the error is its
-// own.
+// [idem.ErrRecordUnreadable]; one whose Cipher is away, or did not open it before
+// the deadline of ctx, is [idem.ErrRecordUnavailable], and where ctx was cancelled
+// the error is its own.
 func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.Duration) (*idem.Cached, bool, error) {
 	existing, fresh, err := s.inner.Reserve(ctx, key, s.innerHash(key, requestHash), ttl)
 	if err != nil || existing == nil {
@@ -46,16 +46,16 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 }
 
 // notOpened says what it means that a record could not be opened. Once ctx has
-// ended nothing is known of the record: a Cipher that asks a key service ends
+// ended nothing is known of what is in it: a Cipher that asks a key service ends
 // with it, and need not say so.
 func notOpened(ctx context.Context, err error) error {
 	switch ended := ctx.Err(); {
 	case errors.Is(ended, context.DeadlineExceeded):
-		return fmt.Errorf("sealed: not opened in time: %w: %w: %w", idem.ErrStoreUnavailable, ended, err)
+		return fmt.Errorf("sealed: not opened in time: %w: %w: %w", idem.ErrRecordUnavailable, ended, err)
 	case ended != nil:
 		return ended
 	case errors.Is(err, idem.ErrStoreUnavailable):
-		return fmt.Errorf("sealed: %w", err)
+		return fmt.Errorf("sealed: %w: %w", idem.ErrRecordUnavailable, err)
 	}
 	return fmt.Errorf("sealed: %w: %w", idem.ErrRecordUnreadable, err)
 }

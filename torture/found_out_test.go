@@ -35,7 +35,7 @@ var foundOut = map[string]struct {
 	"first-header-value-only": {check.DifferentAnswers, none, time.Second},
 	"sweep-ignores-leases":    {check.DuplicateRow, none, 2 * time.Second},
 	"sweep-too-soon":          {check.DuplicateRow, none, 2 * time.Second},
-	"sweep-forgets":           {check.DuplicateRow, none, 2 * time.Second},
+	"sweep-forgets":           {check.DuplicateRow, none, 5 * time.Second},
 	"expiry-by-own-clock":     {check.DuplicateRow, "clock-jump", 4 * time.Second},
 	"replay-after-expiry":     {check.NotLinearizable, none, 4 * time.Second},
 	"hash-ignored":            {check.ForeignAnswer, none, time.Second},

@@ -10,7 +10,8 @@ import (
 
 // searchesAsConnectedSQL tells whether the session looks for tables as it did when
 // it connected: a SET, LOCAL or not, has changed neither search_path nor the role,
-// which search_path can name.
+// which search_path can name. A pool whose AfterConnect does that has no session of
+// which it is true, and its connections are asked one by another.
 const searchesAsConnectedSQL = `SELECT setting IS NOT DISTINCT FROM reset_val AND current_user = session_user
 FROM pg_catalog.pg_settings WHERE name = 'search_path'`
 
@@ -47,7 +48,7 @@ func (s *Store) poolsTable(ctx context.Context) (found *table, err error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("txstore: the transaction has a search_path of its own, and the records table was not found by another connection: set Config.Schema: %w", err)
+		return nil, fmt.Errorf("txstore: the connection has another search_path or role than it began with, and the records table was not found by a further one: set Config.Schema: %w", err)
 	}
 	return found, nil
 }

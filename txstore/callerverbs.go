@@ -39,8 +39,8 @@ func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *he
 	if err != nil {
 		return nil, nil, heldKey{}, err
 	}
-	if plansOn(conn).recoded(conn) {
-		return nil, nil, heldKey{}, errRecoded
+	if err := spells(conn, key); err != nil {
+		return nil, nil, heldKey{}, err
 	}
 	// A missing table does not abort the transaction: nothing names it until it
 	// was found.

@@ -80,8 +80,8 @@ func (r *reservation) usable() error {
 		// Whatever the handler made of it.
 		r.attempt.RequestRunAgain()
 		return &idem.CommitError{Retryable: true, Err: r.tx.conflict}
-	case plansOn(r.tx.conn).recoded(r.tx.conn):
-		return fmt.Errorf("%w: client_encoding was changed, and the key would be recorded as another", idem.ErrTransactionFailed)
+	case spells(r.tx.conn, r.key) != nil:
+		return fmt.Errorf("%w: %w", idem.ErrTransactionFailed, spells(r.tx.conn, r.key))
 	case responseOnly:
 		return nil // whatever stands open is rolled back with the writes
 	case aborted:

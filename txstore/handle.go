@@ -130,6 +130,7 @@ func (h *handle) Prepare(ctx context.Context, name, sql string) (sd *pgconn.Stat
 	if err := h.enter(); err != nil {
 		return nil, err
 	}
+	h.t.doubt(sql)
 	defer func() { h.t.leave(err) }()
 	return h.tx.Prepare(ctx, name, sql)
 }

@@ -30,7 +30,7 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 		seen    look
 		refusal error // a statement about the key, and not a failure of the call
 	)
-	err := s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
+	err := s.leaseDo(ctx, l.key, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		h := t.hash(l.key)
 		taken, f, err := s.leaseSend(ctx, conn, t, h, leaseBatch{
 			statement: t.leaseReserve,
@@ -49,7 +49,7 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 
 // leaseCommit completes the lease and returns what stands under the key then.
 func (s *Store) leaseCommit(ctx context.Context, l *leaseHold, response idem.Cached) (f found, err error) {
-	err = s.leaseDo(ctx, s.config.CommitTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
+	err = s.leaseDo(ctx, l.key, s.config.CommitTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		_, f, err = s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
 			statement: t.leaseCommit,
 			params:    l.record(response),
@@ -69,7 +69,7 @@ func (l *leaseHold) record(response idem.Cached) *params {
 }
 
 func (s *Store) leaseRelease(ctx context.Context, l *leaseHold) error {
-	return s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
+	return s.leaseDo(ctx, l.key, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		_, _, err := s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
 			statement: t.leaseRelease, params: new(params).text(l.key).uuid(l.id), wake: true,
 		})
@@ -79,7 +79,7 @@ func (s *Store) leaseRelease(ctx context.Context, l *leaseHold) error {
 
 // leaseRenew prolongs the lease, and tells whether there was one left.
 func (s *Store) leaseRenew(ctx context.Context, l *leaseHold) (renewed bool, err error) {
-	err = s.leaseDo(ctx, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
+	err = s.leaseDo(ctx, l.key, s.config.ReserveTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
 		changed, _, err := s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
 			statement: t.leaseRenew, params: new(params).interval(s.config.Lease).text(l.key).uuid(l.id),
 		})
@@ -91,8 +91,11 @@ func (s *Store) leaseRenew(ctx context.Context, l *leaseHold) (renewed bool, err
 
 // leaseDo runs do on a connection, and again on another one if that breaks:
 // every statement of a lease is fenced by its attempt id and may be repeated.
-func (s *Store) leaseDo(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn, *table) error) error {
+func (s *Store) leaseDo(ctx context.Context, key string, limit time.Duration, do func(context.Context, *pgxpool.Conn, *table) error) error {
 	return s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
+		if err := mustSpell(ctx, conn.Conn(), key); err != nil {
+			return err
+		}
 		err := roundTrip(ctx, conn.Conn(), limit, func(ctx context.Context) error { return do(ctx, conn, t) })
 		if err == nil {
 			s.giveBack(conn)

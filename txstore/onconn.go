@@ -19,6 +19,8 @@ const (
 	minProbeTime = 500 * time.Millisecond
 	// maxTries bounds how often a call is made, on one connection after the other.
 	maxTries = 4
+	// deadTime is how soon a connection that had died is found out.
+	deadTime = 100 * time.Millisecond
 )
 
 // onConn lets do work on a pool connection, which is do's if it succeeds. What
@@ -27,20 +29,23 @@ const (
 // or of a victim of somebody else's transaction.
 func (s *Store) onConn(ctx context.Context, do func(*pgxpool.Conn, *table) error) error {
 	var last error
-	for tries := 0; tries < maxTries; {
+	var again time.Time // when the try under way began, but for the first
+	for tries, dead := 0, int32(0); tries < maxTries; {
 		conn, err := s.acquire(ctx)
 		if err != nil {
 			return err
 		}
-		known := hasPlans(conn.Conn())
 		if err = s.onThis(ctx, conn, do); err == nil {
 			return nil
 		}
-		// One that was good before and has died in the pool is no try: when the server
-		// was started again, all of them have.
-		if !known || !conn.Conn().IsClosed() {
+		// A connection that has died in the pool says so at once, and is no try: when the
+		// server was started again, all of them have.
+		if conn.Conn().IsClosed() && !errors.Is(err, errSpelling) && time.Since(again) < deadTime && dead < s.pool.Stat().MaxConns() {
+			dead++
+		} else {
 			tries++
 		}
+		again = time.Now()
 		repeat := s.mend(ctx, conn, err)
 		s.giveBack(conn)
 		switch {
@@ -76,10 +81,6 @@ func (s *Store) onThis(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool
 }
 
 func (s *Store) onTable(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpool.Conn, *table) error) error {
-	if plansOn(conn.Conn()).recoded(conn.Conn()) {
-		_ = conn.Conn().Close(ctx)
-		return errRecoded
-	}
 	t, err := s.loadTableSoon(ctx, conn)
 	if err != nil {
 		return err
@@ -92,10 +93,6 @@ func (s *Store) onTable(ctx context.Context, conn *pgxpool.Conn, do func(*pgxpoo
 	s.forgetPlans(ctx, conn.Conn(), err)
 	return do(conn, t)
 }
-
-// errRecoded: somebody has left a connection in a state in which it would look for
-// another key than it is asked for, wherever that is not ASCII.
-var errRecoded = errors.New("txstore: client_encoding was changed on the connection")
 
 func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, error) {
 	if t := s.table.Load(); t != nil {

@@ -33,20 +33,15 @@ type plans struct {
 	// ready is the first of the statements that were asked for last, all of
 	// which are prepared.
 	ready *statement
-	// encoding is the session's client_encoding as it was: what the server takes
-	// the bytes of a key for.
-	encoding string
-	batch    batch // what is under way on it, or was last
+	batch batch // what is under way on it, or was last
 }
-
-// plansKey is where a connection keeps them.
-const plansKey = "pgidem"
 
 // plansOn returns what conn keeps. To ask conn for its configuration is to copy
 // it, so this is done once.
 func plansOn(conn *pgx.Conn) *plans {
+	const key = "pgidem"
 	data := conn.PgConn().CustomData()
-	if p, ok := data[plansKey].(*plans); ok {
+	if p, ok := data[key].(*plans); ok {
 		return p
 	}
 	config := conn.Config()
@@ -56,24 +51,9 @@ func plansOn(conn *pgx.Conn) *plans {
 		named:    config.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement,
 		prepared: make(map[string]*pgconn.StatementDescription),
 	}
-	p.encoding = conn.PgConn().ParameterStatus(clientEncoding)
 	p.tracer, _ = config.Tracer.(pgx.BatchTracer)
-	data[plansKey] = p
+	data[key] = p
 	return p
-}
-
-// hasPlans tells whether a Store has used conn before.
-func hasPlans(conn *pgx.Conn) bool {
-	_, ok := conn.PgConn().CustomData()[plansKey]
-	return ok
-}
-
-// clientEncoding is a setting of whose changes the server tells.
-const clientEncoding = "client_encoding"
-
-// recoded tells whether the session's client_encoding was changed.
-func (p *plans) recoded(conn *pgx.Conn) bool {
-	return conn.PgConn().ParameterStatus(clientEncoding) != p.encoding
 }
 
 // prepare sees to it that conn has all of list prepared, in at most one round

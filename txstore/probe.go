@@ -35,6 +35,9 @@ func (p *probe) fresh() bool {
 // connection.
 func (s *Store) probe(ctx context.Context, key string, iso pgx.TxIsoLevel, maxHandlerTime time.Duration) (p *probe, err error) {
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
+		if err := mustSpell(ctx, conn.Conn(), key); err != nil {
+			return err
+		}
 		p = &probe{table: t, h: t.hash(key), conn: conn}
 		err := s.open(ctx, p, key, iso, maxHandlerTime)
 		if err == nil && p.unusual {

@@ -39,8 +39,7 @@ type transaction struct {
 	// left: the handler was seen outside of any transaction. It has ended the
 	// store's by itself, whatever it is in now.
 	left bool
-	// doubtful: the handler has sent what may end the transaction and begin another
-	// at once.
+	// doubtful: the handler has sent what may commit the transaction.
 	doubtful bool
 	// conflict is the first error of class 40 since the transaction last was in
 	// a good state.

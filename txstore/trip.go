@@ -82,6 +82,11 @@ func (t *trip) bring(ctx context.Context, conn *pgx.Conn, table *table) error {
 	if err := prepare(ctx, conn, table.glances); err != nil {
 		return err
 	}
+	for _, g := range t.rest {
+		if err := mustSpell(ctx, conn, g.key); err != nil {
+			return err
+		}
+	}
 	b := newBatch(conn)
 	if len(t.rest) == 1 {
 		g := t.rest[0].begin()

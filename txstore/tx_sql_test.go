@@ -3,9 +3,11 @@ package txstore_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -125,8 +127,13 @@ var endings = map[string]func(a *attempt){
 	"chain query": func(a *attempt) { _ = a.tx().QueryRow(a.ctx, `commit and chain`).Scan() },
 	"batch": func(a *attempt) {
 		b := &pgx.Batch{}
-		b.Queue(`commit and chain`)
+		b.Queue(`commit`)
+		b.Queue(`begin`)
 		_ = a.tx().SendBatch(a.ctx, b).Close()
+	},
+	"prepared": func(a *attempt) {
+		_, _ = a.tx().Prepare(a.ctx, "theirs", `commit and chain -- at once`)
+		_ = a.exec(`theirs`)
 	},
 	"rows, then begin": func(a *attempt) {
 		_ = a.tx().QueryRow(a.ctx, `commit`).Scan()
@@ -177,8 +184,8 @@ func TestFailedStatementHidesNoEndedTransaction(t *testing.T) {
 func TestListOfStatementsMayFail(t *testing.T) {
 	t.Parallel()
 	for _, sql := range []string{
-		`SELECT 1; SELECT 'it; depends';`, `SELECT CASE WHEN true THEN 1 END;`, `UPDATE payments SET n = 2; SELECT 1 AS commit`,
-		`SAVEPOINT s; RELEASE SAVEPOINT s; DO $$ BEGIN IF true THEN RAISE NOTICE 'end'; END IF; END $$;`,
+		`SELECT 1; SELECT 'it; commit; depends';`, `SELECT n AS chain FROM payments ORDER BY chain`,
+		`UPDATE payments SET n = 2; DO $$ BEGIN PERFORM 1; END; $$;`, `SAVEPOINT s; ROLLBACK TO s; SELECT CASE WHEN true THEN 1 END;`,
 	} {
 		t.Run(sql, func(t *testing.T) {
 			t.Parallel()
@@ -207,27 +214,30 @@ func TestListOfStatementsMayFail(t *testing.T) {
 // Behaviour 44. The server takes the bytes of a key for what client_encoding says.
 func TestKeyIsRecordedAsItselfInEveryEncoding(t *testing.T) {
 	t.Parallel()
-	const key = "café"
-	for _, sql := range []string{`SET LOCAL client_encoding = 'LATIN1'`, `SET client_encoding = 'LATIN1'`, `SET NAMES 'LATIN1'`} {
-		t.Run(sql, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, given{Conns: 1})
-			a := w.attempt(key).mustBeFresh()
-			a.pay()
-			if err := a.exec(sql); err != nil {
-				t.Fatal(err)
-			}
-			if err := a.commit("paid"); !errors.Is(err, idem.ErrTransactionFailed) {
-				t.Errorf("Commit = %v, want ErrTransactionFailed", err)
-			}
-			if n := w.count(`SELECT count(*) FROM pgidem_records`) + w.payments(key); n != 0 {
-				t.Errorf("%d records and payments", n)
-			}
-		})
+	for _, sql := range []string{`SET LOCAL client_encoding = 'LATIN1'`, `SET client_encoding = 'LATIN1'`, `SET NAMES 'WIN1252'`} {
+		for key, refused := range map[string]bool{"café": true, "cafe": false} {
+			t.Run(sql+" "+key, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, given{Conns: 1})
+				a := w.attempt(key).mustBeFresh()
+				a.pay()
+				if err := a.exec(sql); err != nil {
+					t.Fatal(err)
+				}
+				if err := a.commit("paid"); errors.Is(err, idem.ErrTransactionFailed) != refused || !refused && err != nil {
+					t.Errorf("Commit = %v", err)
+				}
+				want := map[bool]int{false: 2}[refused]
+				if n := w.count(`SELECT count(*) FROM pgidem_records`) + w.payments(key); n != want {
+					t.Errorf("%d records and payments, want %d", n, want)
+				}
+			})
+		}
 	}
 }
 
-// Behaviour 44. As above, where the setting was left on a connection by others.
+// Behaviour 44. As above, where the setting was left on a connection by others, or
+// the pool itself makes it.
 func TestKeyIsFoundInASessionWithAnotherEncoding(t *testing.T) {
 	t.Parallel()
 	const key = "café"
@@ -235,15 +245,46 @@ func TestKeyIsFoundInASessionWithAnotherEncoding(t *testing.T) {
 		"transaction": func(w *world) idem.Store { return w.store },
 		"lease":       func(w *world) idem.Store { return w.store.Leased() },
 	} {
-		t.Run(name, func(t *testing.T) {
+		for _, used := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " used before ", used), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, given{})
+				w.attempt(key).mustBeFresh().mustCommit("paid")
+				p := w.process(given{Conns: 1})
+				if used {
+					p.attempt("other").mustBeFresh().mustRelease()
+				}
+				if _, err := p.pool.Exec(t.Context(), `SET client_encoding = 'LATIN1'`); err != nil {
+					t.Fatal(err)
+				}
+				newAttempt(t, t.Context(), door(p), "ascii", idem.AttemptConfig{}).mustBeFresh().mustRelease()
+				newAttempt(t, t.Context(), door(p), key, idem.AttemptConfig{}).mustReplay("paid")
+			})
+		}
+		t.Run(name+" always", func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, given{Conns: 1})
-			w.attempt(key).mustBeFresh().mustCommit("paid")
-			w.attempt("other").mustBeFresh().mustRelease()
-			if _, err := w.pool.Exec(t.Context(), `SET client_encoding = 'LATIN1'`); err != nil {
-				t.Fatal(err)
+			w := newWorld(t, given{Pool: func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["client_encoding"] = "LATIN1" }})
+			newAttempt(t, t.Context(), door(w), "ascii", idem.AttemptConfig{}).mustBeFresh().mustCommit("paid")
+			_, fresh, err := newAttempt(t, t.Context(), door(w), key, idem.AttemptConfig{}).reserve()
+			if fresh || !errors.Is(err, idem.ErrStoreUnavailable) || !strings.Contains(err.Error(), "client_encoding LATIN1") {
+				t.Errorf("Reserve = %t, %v; want an error that names the setting", fresh, err)
 			}
-			newAttempt(t, t.Context(), door(w), key, idem.AttemptConfig{}).mustReplay("paid")
 		})
 	}
+}
+
+// Nor is another key's record found by retries that look before all else.
+func TestGlanceSpellsItsKey(t *testing.T) {
+	t.Parallel()
+	const key, theirs = "café", "cafÃ©" // which is what LATIN1 makes of it
+	w := newWorld(t, given{Conns: 1})
+	w.attempt(theirs).mustBeFresh().mustCommit("theirs")
+	for range 50 { // until retries are most of the traffic
+		w.attempt(theirs).mustReplay("theirs")
+	}
+	if _, err := w.pool.Exec(t.Context(), `SET client_encoding = 'LATIN1'`); err != nil {
+		t.Fatal(err)
+	}
+	w.attempt(key).mustBeFresh().mustCommit("paid")
+	w.attempt(key).mustReplay("paid")
 }
