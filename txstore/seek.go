@@ -71,7 +71,7 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 			// An attempt that ran here is over: that it was in flight says nothing
 			// any more. A leader that only ran out of patience has seen what it has
 			// seen.
-			k.seen = f.hash == "" && k.store.flights.sawInFlight(f, joined)
+			k.seen = f.hash == "" && (k.seen || k.store.flights.sawInFlight(f, joined))
 			if f.cached != nil && !came.Before(f.until) {
 				return nil, nil // it may have expired before this request came
 			}
@@ -209,8 +209,8 @@ func (k *seeker) inFlight(l look) error {
 // failed says why the first look of a leader has failed. One who has followed
 // another until the end of its own time has learned enough from that.
 func (k *seeker) failed(ctx context.Context, err error) error {
-	if k.seen && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return waitEnded(ctx, true)
+	if k.seen && isOver(ctx) && !errors.Is(ctx.Err(), context.Canceled) {
+		return idem.ErrWaitTimeout
 	}
 	return err
 }

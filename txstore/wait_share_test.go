@@ -136,7 +136,7 @@ func TestWaitersWithOneDeadlineAllTimeOut(t *testing.T) {
 				owner = w.process(given{})
 			}
 			a := owner.attempt("k").mustBeFresh()
-			deadline := time.Now().Add(3 * time.Second) // all are there by then
+			deadline := time.Now().Add(700 * time.Millisecond)
 			var waiting []<-chan reserved
 			for range 200 {
 				waiting = append(waiting, w.attempt("k").waitUntil(deadline))
