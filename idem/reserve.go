@@ -16,8 +16,8 @@ func (e *execution) reserve(t *try, again bool) (*Cached, bool, error) {
 	defer t.reserving.drop()
 	existing, fresh, err := e.tryReserve(t)
 	switch {
-	case err != nil && asPanic(err) != nil:
-		return nil, false, err
+	case asPanic(err) != nil: // behind a reservation that was made, perhaps
+		return nil, false, errors.Join(err, e.store.Release(t.after(), e.key))
 	case err == nil && !fresh && existing == nil:
 		return nil, false, fmt.Errorf("%w: Reserve of %T returned nothing", ErrStoreUnavailable, e.store)
 	case e.crowded && isInFlight(err):

@@ -24,8 +24,10 @@ func (t *term) begin() context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now := time.Now(); t.ctx == nil || now.Sub(t.entered) > t.limit/8 {
-		ctx, end := context.WithDeadline(context.Background(), now.Add(t.limit).Add(t.limit/8)) // the sum may be too long for a Duration
-		context.AfterFunc(ctx, end)                                                             // nobody else ends it: each call that has it ends for itself
+		// In two steps: the sum may be too long for a Duration.
+		ctx, end := context.WithDeadline(context.Background(), now.Add(t.limit).Add(t.limit/8))
+		// Nobody else ends it: each call that has it ends for itself.
+		context.AfterFunc(ctx, end)
 		t.ctx, t.entered = ctx, now
 	}
 	return t.ctx

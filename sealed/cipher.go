@@ -10,8 +10,8 @@ import (
 var ErrUnknownKey = errors.New("sealed: encryption key is not known")
 
 // Cipher encrypts and authenticates. [NewAESGCM] makes the usual one; a Cipher
-// that asks a key service bounds its own waiting, and ends with ctx. It must be safe for concurrent
-// use and must not keep or change what it is given.
+// that asks a key service bounds its own waiting, and ends with ctx. It must be
+// safe for concurrent use and must not keep or change what it is given.
 type Cipher interface {
 	// Seal returns plaintext encrypted, and the id of the encryption key that it
 	// chose. The same plaintext gives another ciphertext each time. additional

@@ -62,6 +62,7 @@ func (r *reservation) commit(ctx context.Context, hash string, response idem.Cac
 // that cannot take the record.
 func (r *reservation) usable() error {
 	pg := r.tx.conn.PgConn()
+	misspelt := spells(r.tx.conn, r.key)
 	responseOnly := r.attempt.Disposition() == idem.CommitResponse
 	aborted := pg.TxStatus() == 'E'
 	switch {
@@ -80,8 +81,8 @@ func (r *reservation) usable() error {
 		// Whatever the handler made of it.
 		r.attempt.RequestRunAgain()
 		return &idem.CommitError{Retryable: true, Err: r.tx.conflict}
-	case spells(r.tx.conn, r.key) != nil:
-		return fmt.Errorf("%w: %w", idem.ErrTransactionFailed, spells(r.tx.conn, r.key))
+	case misspelt != nil:
+		return fmt.Errorf("%w: %w", idem.ErrTransactionFailed, misspelt)
 	case responseOnly:
 		return nil // whatever stands open is rolled back with the writes
 	case aborted:

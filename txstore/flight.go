@@ -117,12 +117,12 @@ func (fs *flights) sightings(f *flight) int {
 
 // sawInFlight tells whether one who has joined after so many sightings may say
 // that the key is in flight: it was seen so since, or it is as far as the leader
-// knows. A sighting from before may be of an attempt that had committed, and was
+// knows, or was as far as another knew whom it followed before. A sighting from before may be of an attempt that had committed, and was
 // answered, before the request that wants to know was even sent.
-func (fs *flights) sawInFlight(f *flight, joined int) bool {
+func (fs *flights) sawInFlight(f *flight, joined int, before bool) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return f.sightings > joined || f.sightings > 0 && !f.blind
+	return f.sightings > joined || (before || f.sightings > 0) && !f.blind
 }
 
 // completed notes until when what the flight ends with is to be replayed at

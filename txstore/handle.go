@@ -103,10 +103,10 @@ func (h *handle) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	if err := h.enter(); err != nil {
 		return pgx.FailedBatchResults(b, err)
 	}
+	defer h.t.leave(nil)
 	for _, q := range b.QueuedQueries {
 		h.t.doubt(q.SQL)
 	}
-	defer h.t.leave(nil)
 	return &notedBatch{BatchResults: h.tx.SendBatch(ctx, b), t: h.t}
 }
 

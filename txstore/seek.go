@@ -70,8 +70,8 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 		case <-f.done:
 			// An attempt that ran here is over: that it was in flight says nothing
 			// any more. A leader that only ran out of patience has seen what it has
-			// seen.
-			k.seen = f.hash == "" && (k.seen || k.store.flights.sawInFlight(f, joined))
+			// seen, and so has who followed another before.
+			k.seen = f.hash == "" && k.store.flights.sawInFlight(f, joined, k.seen)
 			if f.cached != nil && !came.Before(f.until) {
 				return nil, nil // it may have expired before this request came
 			}
@@ -85,7 +85,7 @@ func (k *seeker) follow(ctx context.Context, f *flight) (*idem.Cached, error) {
 				return nil, k.store.flights.refusal(f, k.hash)
 			}
 		case <-ctx.Done():
-			return nil, waitEnded(ctx, k.seen || k.store.flights.sawInFlight(f, joined))
+			return nil, waitEnded(ctx, k.seen || k.store.flights.sawInFlight(f, joined, false))
 		case <-k.store.running.Closed():
 			return nil, errClosed()
 		}
@@ -207,7 +207,8 @@ func (k *seeker) inFlight(l look) error {
 }
 
 // failed says why the first look of a leader has failed. One who has followed
-// another until the end of its own time has learned enough from that.
+// another until the end of its own time has learned enough from that, also where its
+// context does not say so yet.
 func (k *seeker) failed(ctx context.Context, err error) error {
 	if k.seen && isOver(ctx) && !errors.Is(ctx.Err(), context.Canceled) {
 		return idem.ErrWaitTimeout

@@ -82,6 +82,7 @@ func (t *trip) bring(ctx context.Context, conn *pgx.Conn, table *table) error {
 	if err := prepare(ctx, conn, table.glances); err != nil {
 		return err
 	}
+	// One of them could find another's record; all go again on another connection.
 	for _, g := range t.rest {
 		if err := mustSpell(ctx, conn, g.key); err != nil {
 			return err
