@@ -11,9 +11,12 @@ MODULE := github.com/pgidem/pgidem
 NESTED := $(patsubst %/go.mod,%,$(filter-out internal/tools/go.mod,$(wildcard internal/*/go.mod examples/go.mod bench/go.mod torture/go.mod)))
 
 TOOL      := go tool -modfile=$(CURDIR)/internal/tools/go.mod
-GOTESTSUM := $(TOOL) gotestsum --format=pkgname --format-hide-empty-pkg --
+GOTESTSUM  = $(TOOL) gotestsum --format=pkgname --format-hide-empty-pkg -- -shuffle=on -parallel=$(PARALLEL) -timeout=10m
 SERVERS   := $(CURDIR)/bin/withservers
 
+# Tests wait for servers and clocks most of the time, so more of them than there
+# are processors run at once.
+PARALLEL ?= 4
 # For example: make test TEST='-run=Commit -count=5'
 TEST     ?=
 BENCH    ?=
@@ -40,24 +43,24 @@ PGBOUNCER := $(or $(TMPDIR),/tmp)/pgidem-pgbouncer
 test-pooler: test-unprepared test-prepared ## Run txstore's tests through PgBouncer, without and with prepared statements
 
 test-unprepared:
-	PGIDEM_TEST_POOLER=unprepared $(GOTESTSUM) -shuffle=on -parallel=4 -timeout=10m $(TEST) ./txstore
+	PGIDEM_TEST_POOLER=unprepared $(GOTESTSUM) $(TEST) ./txstore
 
 test-prepared:
 	internal/pgbouncer/newer.sh $(PGBOUNCER)
-	PGIDEM_TEST_POOLER=prepared PGIDEM_PGBOUNCER=$(PGBOUNCER)/pgbouncer $(GOTESTSUM) -shuffle=on -parallel=4 -timeout=10m $(TEST) ./txstore
+	PGIDEM_TEST_POOLER=prepared PGIDEM_PGBOUNCER=$(PGBOUNCER)/pgbouncer $(GOTESTSUM) $(TEST) ./txstore
 
 # Everything runs even if something fails, and then the whole fails.
 .PHONY: test-with-servers
 test-with-servers:
 	@failed=; for module in $(NESTED) .; do \
 		echo "== tests of $$module"; \
-		(cd $$module && $(GOTESTSUM) -race -shuffle=on -timeout=10m $(TEST) ./...) || failed="$$failed $$module"; \
+		(cd $$module && $(GOTESTSUM) -race $(TEST) ./...) || failed="$$failed $$module"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "tests failed in:$$failed"; exit 1; fi
 
 .PHONY: test-unlocked
 test-unlocked: $(SERVERS) ## Run txstore's tests without advisory locks and notifications
-	$(SERVERS) -- env PGIDEM_TEST_NO_LOCKS=1 $(GOTESTSUM) -shuffle=on -timeout=10m $(TEST) ./txstore
+	$(SERVERS) -- env PGIDEM_TEST_NO_LOCKS=1 $(GOTESTSUM) $(TEST) ./txstore
 
 .PHONY: torture
 torture: ## Try to break the promise: kills, cuts, restarts, full disks, clock jumps

@@ -54,15 +54,11 @@ func TestWaitersHoldNoConnection(t *testing.T) {
 			if elsewhere {
 				w.mustRegister("k")
 			}
-			served := 0
-			for end := time.Now().Add(time.Second); time.Now().Before(end); served++ {
-				key := fmt.Sprintf("other-%d", served)
+			for i := range 20 {
+				key := fmt.Sprintf("other-%d", i)
 				if _, _, err := run(t, w.store, key, pay(t, key, "paid")); err != nil {
 					t.Fatal(err)
 				}
-			}
-			if served < 20 {
-				t.Errorf("only %d other keys were served", served)
 			}
 			eventually(t, "waiters hold nothing", func() bool { return w.pool.Stat().AcquiredConns() == held })
 			a.mustCommit("paid")
