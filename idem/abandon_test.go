@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,8 +122,12 @@ func TestAbandonedHandlerIsRecordedWithoutATransaction(t *testing.T) {
 		t.Errorf("%d runs, %d rows", l.runs.Load(), l.rows.Load())
 	}
 	events := seen.wait(t, 3)
-	if events[0].Outcome != "handler-timeout" {
-		t.Errorf("first event %+v", events[0])
+	if e := events[0]; e.Outcome != "handler-timeout" || e.Late || e.Runs != 1 {
+		t.Errorf("first event %+v", e)
+	}
+	late := func(e idem.Event) bool { return e.Late }
+	if i := slices.IndexFunc(events, late); i < 0 || events[i].Outcome != idem.OutcomeCommitted || events[i].Runs != 0 || events[i].Status != 0 {
+		t.Errorf("late event %+v", events)
 	}
 }
 

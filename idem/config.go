@@ -2,10 +2,7 @@ package idem
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -28,12 +25,14 @@ type Config struct {
 	// a microsecond. Defaults to 24 hours.
 	DefaultTTL time.Duration
 	// RememberExpired is how long after DefaultTTL a key is still known: a
-	// retry that comes so late is told 409 and is not run a second time. The
-	// store keeps little more than the key and the request hash meanwhile. What
-	// is committed while it is set is remembered; changing it changes nothing
-	// for older records. Defaults to 0: an expired key is fresh again.
+	// retry that comes so late is told 409 and is not run a second time. The store
+	// keeps the key and the request hash as long; when it lets go of the response
+	// is its own matter. What is committed while this is set is remembered;
+	// changing it changes nothing for older records. At least a microsecond.
+	// Defaults to 0: an expired key is fresh again.
 	RememberExpired time.Duration
-	// HeaderName is the request header that carries the key.
+	// HeaderName is the request header that carries the key. It must be one that
+	// net/http leaves in Request.Header.
 	// Defaults to "Idempotency-Key".
 	HeaderName string
 	// RequestHash identifies a request, so that a key which comes with another
@@ -109,7 +108,7 @@ type Config struct {
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
 	// ReplayHeaderName is the response header that marks a replay; its value is
-	// "true". Defaults to "Idempotent-Replayed".
+	// "true". It must have no other meaning in a response. Defaults to "Idempotent-Replayed".
 	ReplayHeaderName string
 	// FailOpen runs the handler without protection when the store is
 	// unavailable, unless a record is known to exist. Never choose it for payments.
@@ -170,57 +169,4 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
-}
-
-func (c Config) validate() error {
-	switch {
-	case c.Store == nil:
-		return fmt.Errorf("idem: Config.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
-	case !validTTL(c.DefaultTTL):
-		return errTTL("Config", c.DefaultTTL)
-	case c.RememberExpired < 0:
-		return fmt.Errorf("idem: Config.RememberExpired is %v: it must not be negative", c.RememberExpired)
-	case c.HeaderName != "" && !isToken(c.HeaderName):
-		return fmt.Errorf("idem: Config.HeaderName %q is not a header field name", c.HeaderName)
-	case c.ReplayHeaderName != "" && !isToken(c.ReplayHeaderName):
-		return fmt.Errorf("idem: Config.ReplayHeaderName %q is not a header field name", c.ReplayHeaderName)
-	}
-	return errors.Join(c.validateMethods(), c.validateCounts())
-}
-
-// validateMethods refuses a method that no client sends: its routes would be
-// left unprotected, and nobody would notice.
-func (c Config) validateMethods() error {
-	for i, m := range c.Methods {
-		switch upper := strings.ToUpper(m); {
-		case !isToken(m):
-			return fmt.Errorf("idem: Config.Methods[%d] %q is not a method name", i, m)
-		case m != upper:
-			return fmt.Errorf("idem: Config.Methods[%d] %q would protect nothing, since methods are case-sensitive: write %q", i, m, upper)
-		}
-	}
-	return nil
-}
-
-// validTTL tells whether no store would round a DefaultTTL down to nothing.
-func validTTL(ttl time.Duration) bool { return ttl == 0 || ttl >= time.Microsecond }
-
-func errTTL(config string, ttl time.Duration) error {
-	return fmt.Errorf("idem: %s.DefaultTTL is %v: it must be a microsecond at least, or 0 for the default", config, ttl)
-}
-
-func (c Config) validateCounts() error {
-	for _, count := range []struct {
-		name  string
-		value int
-	}{
-		{"MaxRuns", c.MaxRuns},
-		{"MaxInFlightPerScope", c.MaxInFlightPerScope},
-		{"MaxWaitingPerScope", c.MaxWaitingPerScope},
-	} {
-		if count.value < 0 {
-			return fmt.Errorf("idem: Config.%s is %d: it must not be negative", count.name, count.value)
-		}
-	}
-	return nil
 }

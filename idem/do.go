@@ -77,7 +77,6 @@ type call struct {
 	key  string
 	hash string
 
-	runs atomic.Int64
 	last atomic.Pointer[returned]
 }
 
@@ -136,7 +135,7 @@ func (*call) prepare(context.Context) {}
 func (c *call) notKept() Cached { return Cached{Status: statusNotKept} }
 
 func (c *call) late(ctx context.Context, outcome Outcome, err error) {
-	c.observe(ctx, Event{Outcome: outcome, Runs: int(c.runs.Load()), Err: err})
+	c.observe(ctx, Event{Outcome: outcome, Late: true, Err: err})
 }
 
 // run calls the function and returns its record; one without a status if
@@ -146,7 +145,6 @@ func (c *call) run(ctx context.Context) Cached {
 	if cause := context.Cause(ctx); cause != nil {
 		return c.discard(ctx, cause)
 	}
-	c.runs.Add(1)
 	result, err := c.fn(ctx)
 	var record Cached
 	switch permanent, ok := asPermanent(err); {

@@ -23,12 +23,13 @@ type DoConfig struct {
 	// a microsecond. Defaults to 24 hours.
 	DefaultTTL time.Duration
 	// RememberExpired is how long after DefaultTTL a key is still known: a retry
-	// that comes so late is [ErrKeyExpired] and not run a second time.
-	// Defaults to 0: an expired key is fresh again.
+	// that comes so late is [ErrKeyExpired] and not run a second time. At least a
+	// microsecond. Defaults to 0: an expired key is fresh again.
 	RememberExpired time.Duration
 	// WaitTimeout bounds the wait for an attempt in flight, as the deadline of
-	// the caller's context does; then the error is [ErrWaitTimeout]. Negative:
-	// do not wait, the error is [ErrInFlight]. Defaults to 30 seconds.
+	// the caller's context does; then the error is [ErrWaitTimeout]. It bounds
+	// reaching the Store, too. Negative: do not wait, the error is [ErrInFlight].
+	// Defaults to 30 seconds.
 	WaitTimeout time.Duration
 	// MaxHandlerTime bounds one run of the function, as Config.MaxHandlerTime
 	// does a handler's: its context is cancelled, in a transaction its writes are
@@ -69,12 +70,11 @@ func (c DoConfig) withDefaults() (DoConfig, error) {
 	switch {
 	case c.Store == nil:
 		return c, fmt.Errorf("idem: DoConfig.Store is nil: give it a store, for example txstore.New(pool, txstore.Config{})")
-	case !validTTL(c.DefaultTTL):
-		return c, errTTL("DoConfig", c.DefaultTTL)
-	case c.RememberExpired < 0:
-		return c, fmt.Errorf("idem: DoConfig.RememberExpired is %v: it must not be negative", c.RememberExpired)
 	case c.MaxRuns < 0:
 		return c, fmt.Errorf("idem: DoConfig.MaxRuns is %d: it must not be negative", c.MaxRuns)
+	}
+	if err := validateTimes("DoConfig", c.DefaultTTL, c.RememberExpired); err != nil {
+		return c, err
 	}
 	setDefault(&c.DefaultTTL, defaultTTL)
 	setDefault(&c.WaitTimeout, defaultWaitTimeout)

@@ -55,7 +55,7 @@ func encodeRequest(request any) ([]byte, error) {
 	copied.Elem().Set(reflect.ValueOf(request))
 	encoded, err := json.Marshal(copied.Interface())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: give Do a RequestHash", err)
 	}
 	return encoded, refuseHidden(copied, encoded)
 }

@@ -42,15 +42,15 @@ var (
 	// ErrRequestUnreadable: the request body could not be read to its end,
 	// something further out has read it already, or Config.RequestHash failed;
 	// or Do was given a request of which its hash would not show everything.
-	ErrRequestUnreadable = errors.New("idem: request body could not be read")
+	ErrRequestUnreadable = errors.New("idem: request could not be read")
 	// ErrRequestTooLarge: the request body exceeds Config.MaxRequestBytes.
-	ErrRequestTooLarge = errors.New("idem: request body is too large")
-	// ErrResponseTooLarge: the response exceeds Config.MaxResponseBytes. In a
-	// transaction nothing was kept.
-	ErrResponseTooLarge = errors.New("idem: response is too large to be kept")
-	// ErrHandlerTimeout: the handler ran longer than Config.MaxHandlerTime. It
+	ErrRequestTooLarge = errors.New("idem: request body is larger than MaxRequestBytes")
+	// ErrResponseTooLarge: the response exceeds Config.MaxResponseBytes, or the
+	// result DoConfig.MaxResultBytes. In a transaction nothing was kept.
+	ErrResponseTooLarge = errors.New("idem: response is larger than MaxResponseBytes, or MaxResultBytes of Do")
+	// ErrHandlerTimeout: the handler ran longer than MaxHandlerTime. It
 	// is the cause of the handler's cancelled context.
-	ErrHandlerTimeout = errors.New("idem: handler ran too long")
+	ErrHandlerTimeout = errors.New("idem: handler ran longer than MaxHandlerTime")
 
 	// ErrStoreUnavailable: the store could not be reached; nothing was run,
 	// unless a [CommitError] or [ErrOutcomeUnknown] wraps it.

@@ -24,7 +24,6 @@ type exchange struct {
 	first handling
 
 	// Of the run that was prepared last; its goroutine begins afterwards.
-	runs    int
 	rec     *recorder
 	request *http.Request // the handler's
 

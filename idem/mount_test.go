@@ -108,6 +108,13 @@ func TestInvalidConfigPanics(t *testing.T) {
 		`write "POST"`:            {Store: store, Methods: []string{"post"}},
 		`write "X-PAY"`:           {Store: store, Methods: []string{"X-Pay"}},
 		"must be a microsecond":   {Store: store, DefaultTTL: time.Microsecond - 1},
+		"or 0 to remember":        {Store: store, RememberExpired: time.Microsecond - 1},
+		`"host" is none`:          {Store: store, HeaderName: "host"},
+		`"Trailer" is none`:       {Store: store, HeaderName: "Trailer"},
+		`"*" is not a method`:     {Store: store, Methods: []string{"*"}},
+		`"location" means`:        {Store: store, ReplayHeaderName: "location"},
+		`"Content-Type" means`:    {Store: store, ReplayHeaderName: "Content-Type"},
+		`"Connection" means`:      {Store: store, ReplayHeaderName: "Connection"},
 	} {
 		func() {
 			defer func() {

@@ -39,14 +39,9 @@ func (x *exchange) observe(ctx context.Context, event Event) {
 	observation{x.config.Observer, x.begun, x.execution.key, x.config.ObserveKeys}.tell(ctx, event)
 }
 
-// late tells the end of a Commit that went on after the answer.
+// late tells the end of what went on after the answer.
 func (x *exchange) late(ctx context.Context, outcome Outcome, err error) {
-	x.observe(ctx, Event{
-		Outcome: outcome,
-		Status:  x.rec.status,
-		Runs:    x.runs,
-		Err:     err,
-	})
+	x.observe(ctx, Event{Outcome: outcome, Late: true, Err: err})
 }
 
 func (c *call) observe(ctx context.Context, event Event) {

@@ -26,10 +26,11 @@ const (
 	OutcomeNotRecorded Outcome = "not-recorded"
 	// OutcomeRecordedLate: the Commit behind an OutcomeNotRecorded succeeded.
 	OutcomeRecordedLate Outcome = "recorded-late"
-	// OutcomeRecordLost: under a lease the handler ran and its response was
-	// delivered, but will not be recorded: its Commit was refused for good, as
-	// after a lost lease, or the one behind an OutcomeNotRecorded was given up.
-	// Event.Err is why. A retry may run the handler again.
+	// OutcomeRecordLost: under a lease the handler ran, but its response will not
+	// be recorded: its Commit was refused for good, as after a lost lease, or the
+	// one behind an OutcomeNotRecorded was given up. Event.Err is why. A retry may
+	// run the handler again, or has done so. Unless the event is late, the response
+	// was delivered.
 	OutcomeRecordLost Outcome = "record-lost"
 	// OutcomePanicked: the handler panicked; nothing is kept.
 	OutcomePanicked Outcome = "panicked"
@@ -39,10 +40,16 @@ const (
 type Event struct {
 	// Outcome is the end of the request; one of a closed set.
 	Outcome Outcome
+	// Late: this is the end, in the background, of a request that was answered, and
+	// told, before: of a Commit that was repeated, or of a handler that came back
+	// after its time. Status, Runs and Reserve are those of the first event, and
+	// zero here, so that sums over all events are right.
+	Late bool
 	// Status is the HTTP status that was sent, 0 after a panic and from Do.
 	Status int
-	// KeyDigest identifies the stored key without revealing it: the first 16
-	// hexadecimal digits of its SHA-256. Empty if the request has no valid key.
+	// KeyDigest identifies the stored key without showing it: the first 16
+	// hexadecimal digits of its SHA-256. Who can guess a key can recognize it.
+	// Empty if the request has no valid key.
 	KeyDigest string
 	// Key is the stored key in clear, only with Config.ObserveKeys.
 	Key string
@@ -55,6 +62,7 @@ type Event struct {
 	// Duration is the whole time from the first step of the middleware, or of
 	// Do, to its last.
 	Duration time.Duration
-	// Err is what went wrong, with internal detail; nil if nothing did.
+	// Err is what went wrong, with internal detail; nil if nothing did. After a
+	// panic it has the value and the stack as text, and does not wrap the value.
 	Err error
 }

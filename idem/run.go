@@ -38,9 +38,8 @@ func (h *handling) copyURL(u *url.URL) *url.URL {
 // prepare makes the recorder and the request of the run that follows. It is not
 // done in the handler's goroutine, whose stack is new and would have to grow.
 func (x *exchange) prepare(ctx context.Context) {
-	x.runs++
 	h := &x.first
-	if x.runs > 1 {
+	if x.rec != nil {
 		h = new(handling)
 	}
 	h.recorder.begin(x.w, x.r.Method)

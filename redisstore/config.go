@@ -9,7 +9,8 @@ import (
 )
 
 // Config says how a Store works. Its zero value is good for most. New refuses
-// negative durations. It is copied by New; changing it later has no effect.
+// durations that are negative or so short that a unit seems to be missing. It is
+// copied by New; changing it later has no effect.
 type Config struct {
 	// Prefix begins the name of every Redis key. Its empty braces make a Cluster
 	// spread the records by their whole keys, whatever braces a client's key
@@ -18,19 +19,21 @@ type Config struct {
 	Prefix string
 	// Lease is how long a reservation lasts unless it is renewed, which happens
 	// at each third of it while the handler runs. After a crash it is how long
-	// the key stays in flight. At least 10 milliseconds.
+	// the key stays in flight. From 10 milliseconds to a day.
 	// Defaults to 30 seconds.
 	Lease time.Duration
 	// CallTimeout bounds each call of the server, with all that the client does
 	// to repeat it; then the store is unavailable. The client may be busy with a
-	// call that was given up for an eighth of it more. Defaults to 5 seconds.
+	// call that was given up for an eighth of it more. At least a millisecond.
+	// Defaults to 5 seconds.
 	CallTimeout time.Duration
 	// CloseTimeout bounds how long Close waits for running attempts.
 	// Defaults to 30 seconds.
 	CloseTimeout time.Duration
 	// PollInterval is how often a waiter looks for itself when nobody tells it:
 	// first after this long, then doubling to eight times as much, each with a
-	// random half of it more or less. Defaults to 250 milliseconds.
+	// random half of it more or less. At least a millisecond; more than an hour is
+	// an hour. Defaults to 250 milliseconds.
 	PollInterval time.Duration
 	// DisableListen makes waiters poll only, without a connection for
 	// notifications. Defaults to false.
@@ -57,8 +60,13 @@ const (
 	defaultCloseTimeout = 30 * time.Second
 	defaultPollInterval = 250 * time.Millisecond
 
+	// minTime is less than any network takes: who sets less has forgotten the unit.
+	minTime = time.Millisecond
 	// minLease leaves room for the round trips of a renewal.
 	minLease = 10 * time.Millisecond
+	maxLease = 24 * time.Hour
+	// maxPoll is as good as never, and a duration can still hold its multiples.
+	maxPoll = time.Hour
 )
 
 // withDefaults returns c with its zero fields filled, or an error that names
@@ -67,25 +75,8 @@ func (c Config) withDefaults(client redis.UniversalClient) (Config, error) {
 	if client == nil {
 		return c, errors.New("redisstore: client is nil: give New the client of the server that keeps the records")
 	}
-	for _, d := range []struct {
-		name     string
-		value    *time.Duration
-		standard time.Duration
-	}{
-		{"Lease", &c.Lease, defaultLease},
-		{"CallTimeout", &c.CallTimeout, defaultCallTimeout},
-		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout},
-		{"PollInterval", &c.PollInterval, defaultPollInterval},
-	} {
-		if *d.value < 0 {
-			return c, fmt.Errorf("redisstore: Config.%s is %v: it must not be negative", d.name, *d.value)
-		}
-		if *d.value == 0 {
-			*d.value = d.standard
-		}
-	}
-	if c.Lease < minLease {
-		return c, fmt.Errorf("redisstore: Config.Lease is %v: it must be at least %v", c.Lease, minLease)
+	if err := c.setTimes(); err != nil {
+		return c, err
 	}
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
@@ -94,4 +85,31 @@ func (c Config) withDefaults(client redis.UniversalClient) (Config, error) {
 		c.OnError = func(error) {}
 	}
 	return c, nil
+}
+
+// setTimes fills the durations that are zero, or returns an error that names the
+// one that is wrong.
+func (c *Config) setTimes() error {
+	for _, d := range []struct {
+		name            string
+		value           *time.Duration
+		standard, least time.Duration
+	}{
+		{"Lease", &c.Lease, defaultLease, minLease},
+		{"CallTimeout", &c.CallTimeout, defaultCallTimeout, minTime},
+		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout, 0},
+		{"PollInterval", &c.PollInterval, defaultPollInterval, minTime},
+	} {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+		if *d.value < d.least {
+			return fmt.Errorf("redisstore: Config.%s is %v: it must be %v at least, or 0 for the default, %v", d.name, *d.value, d.least, d.standard)
+		}
+	}
+	if c.Lease > maxLease {
+		return fmt.Errorf("redisstore: Config.Lease is %v: it must be %v at most, for so long a crash keeps its key in flight", c.Lease, maxLease)
+	}
+	c.PollInterval = min(c.PollInterval, maxPoll)
+	return nil
 }

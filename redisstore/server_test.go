@@ -44,9 +44,12 @@ func TestWrongConfigIsRefused(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: redistest.Addr(t)})
 	t.Cleanup(func() { _ = client.Close() })
 	for field, config := range map[string]redisstore.Config{
-		"Lease":        {Lease: time.Millisecond},
-		"CallTimeout":  {CallTimeout: -1},
-		"PollInterval": {PollInterval: -1},
+		"Lease is 1ms":      {Lease: time.Millisecond},
+		"Lease is 24h0m0":   {Lease: 24*time.Hour + 1},
+		"CallTimeout":       {CallTimeout: -1},
+		"CallTimeout is 5n": {CallTimeout: 5},
+		"CloseTimeout":      {CloseTimeout: -1},
+		"PollInterval":      {PollInterval: 250},
 	} {
 		if _, err := redisstore.New(client, config); err == nil || !strings.Contains(err.Error(), "Config."+field) {
 			t.Errorf("New: %v, want an error that names Config.%s", err, field)

@@ -10,11 +10,12 @@ import (
 )
 
 // Config says how a Store works. Its zero value is good for most. New refuses
-// negative durations and sizes. It is copied by New; changing it later has no
-// effect.
+// negative sizes, and durations that are negative or so short that a unit seems to
+// be missing. It is copied by New; changing it later has no effect.
 type Config struct {
 	// Schema is the schema of the records table. Set it where every [WithTx] comes
-	// with a search_path of its own.
+	// with a search_path of its own. One that does not exist is noticed by the first
+	// Reserve.
 	// Defaults to the one that the search_path of the pool's connections finds.
 	Schema string
 	// IsoLevel is the isolation level of the transactions that handlers run in:
@@ -22,18 +23,19 @@ type Config struct {
 	// Defaults to pgx.ReadCommitted.
 	IsoLevel pgx.TxIsoLevel
 	// AcquireTimeout bounds how long Reserve waits for a pool connection; then
-	// the store is unavailable. Defaults to 5 seconds.
+	// the store is unavailable. At least a millisecond. Defaults to 5 seconds.
 	AcquireTimeout time.Duration
 	// ReserveTimeout bounds the round trip that looks a key up, and the one that
-	// lets it go; then the connection is given up. Defaults to 5 seconds.
+	// lets it go; then the connection is given up. At least a millisecond.
+	// Defaults to 5 seconds.
 	ReserveTimeout time.Duration
 	// CommitTimeout bounds how long a client waits to learn the outcome of a
 	// COMMIT; then it is told that the outcome is unknown. The COMMIT itself is
-	// not cut off. Defaults to 10 seconds.
+	// not cut off. At least a millisecond. Defaults to 10 seconds.
 	CommitTimeout time.Duration
 	// Lease is how long a reservation under a lease lasts without renewal. It is
 	// renewed at a third of it while the handler runs. After a crash it is how
-	// long the key stays in flight. At least 10 milliseconds.
+	// long the key stays in flight. From 10 milliseconds to a day.
 	// Defaults to 30 seconds.
 	Lease time.Duration
 	// HoldAfterDiscard keeps a key in flight until its lease ends when its handler
@@ -46,7 +48,8 @@ type Config struct {
 	CloseTimeout time.Duration
 	// PollInterval is how often a waiter looks for itself when nobody tells it:
 	// first after this long, then doubling to eight times as much, each with a
-	// random half of it more or less. Defaults to 250 milliseconds.
+	// random half of it more or less. At least a millisecond; more than an hour is
+	// an hour. Defaults to 250 milliseconds.
 	PollInterval time.Duration
 	// ReplayCacheBytes is how much memory the Store may use to keep completed
 	// responses, so that the retries of a busy key need no database. A response
@@ -54,9 +57,10 @@ type Config struct {
 	// for that long the deletion of a record by hand goes unnoticed.
 	// Defaults to 0: every replay is read from the database.
 	ReplayCacheBytes int64
-	// ListenConn is the address that notifications are received from. Set it
-	// when the pool reaches the server through a pooler in transaction mode,
-	// which cannot LISTEN. Defaults to the pool's own address.
+	// ListenConn, made by [pgx.ParseConfig], is the connection that notifications
+	// are received on. Set it when the pool reaches the server through a pooler in
+	// transaction mode, which cannot LISTEN. The pool's BeforeConnect does not see it.
+	// Defaults to what the pool's own connections are made with.
 	ListenConn *pgx.ConnConfig
 	// DisableListen makes waiters poll only. Defaults to false.
 	DisableListen bool
@@ -77,9 +81,16 @@ const (
 	defaultReserveTimeout = 5 * time.Second
 	defaultCommitTimeout  = 10 * time.Second
 	defaultLease          = 30 * time.Second
-	minLease              = 10 * time.Millisecond
 	defaultCloseTimeout   = 30 * time.Second
 	defaultPollInterval   = 250 * time.Millisecond
+
+	// minTime is less than any network takes: who sets less has forgotten the unit.
+	minTime = time.Millisecond
+	// minLease leaves room for the round trips of a renewal.
+	minLease = 10 * time.Millisecond
+	maxLease = 24 * time.Hour
+	// maxPoll is as good as never, and a duration can still hold its multiples.
+	maxPoll = time.Hour
 )
 
 // withDefaults returns c with its zero fields filled, or an error that names
@@ -95,37 +106,50 @@ func (c Config) withDefaults(pool *pgxpool.Pool) (Config, error) {
 	default:
 		return c, fmt.Errorf("txstore: Config.IsoLevel %q is none of read committed, repeatable read, serializable", c.IsoLevel)
 	}
-	for _, d := range []struct {
-		name     string
-		value    *time.Duration
-		standard time.Duration
-	}{
-		{"AcquireTimeout", &c.AcquireTimeout, defaultAcquireTimeout},
-		{"ReserveTimeout", &c.ReserveTimeout, defaultReserveTimeout},
-		{"CommitTimeout", &c.CommitTimeout, defaultCommitTimeout},
-		{"Lease", &c.Lease, defaultLease},
-		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout},
-		{"PollInterval", &c.PollInterval, defaultPollInterval},
-	} {
-		if *d.value < 0 {
-			return c, fmt.Errorf("txstore: Config.%s is %v: it must not be negative", d.name, *d.value)
-		}
-		if *d.value == 0 {
-			*d.value = d.standard
-		}
+	if err := c.setTimes(); err != nil {
+		return c, err
 	}
 	if c.ReplayCacheBytes < 0 {
 		return c, fmt.Errorf("txstore: Config.ReplayCacheBytes is %d: it must not be negative", c.ReplayCacheBytes)
-	}
-	if c.Lease < minLease {
-		return c, fmt.Errorf("txstore: Config.Lease is %v: it must be %v at least, to leave room for renewals", c.Lease, minLease)
 	}
 	if c.OnError == nil {
 		c.OnError = func(error) {}
 	}
 	c.DisableListen = c.DisableListen || c.DisableLocks
 	if c.ListenConn != nil {
+		if c.ListenConn.DialFunc == nil || c.ListenConn.LookupFunc == nil {
+			return c, errors.New("txstore: Config.ListenConn was not made by pgx.ParseConfig, and nothing can connect with it: change what that returns")
+		}
 		c.ListenConn = c.ListenConn.Copy()
 	}
 	return c, nil
+}
+
+// setTimes fills the durations that are zero, or returns an error that names the
+// one that is wrong.
+func (c *Config) setTimes() error {
+	for _, d := range []struct {
+		name            string
+		value           *time.Duration
+		standard, least time.Duration
+	}{
+		{"AcquireTimeout", &c.AcquireTimeout, defaultAcquireTimeout, minTime},
+		{"ReserveTimeout", &c.ReserveTimeout, defaultReserveTimeout, minTime},
+		{"CommitTimeout", &c.CommitTimeout, defaultCommitTimeout, minTime},
+		{"Lease", &c.Lease, defaultLease, minLease},
+		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout, 0},
+		{"PollInterval", &c.PollInterval, defaultPollInterval, minTime},
+	} {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+		if *d.value < d.least {
+			return fmt.Errorf("txstore: Config.%s is %v: it must be %v at least, or 0 for the default, %v", d.name, *d.value, d.least, d.standard)
+		}
+	}
+	if c.Lease > maxLease {
+		return fmt.Errorf("txstore: Config.Lease is %v: it must be %v at most, for so long a crash keeps its key in flight", c.Lease, maxLease)
+	}
+	c.PollInterval = min(c.PollInterval, maxPoll)
+	return nil
 }

@@ -88,5 +88,7 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
-	return nil, fmt.Errorf("txstore: no connection: %w: %w", idem.ErrStoreUnavailable, err)
+	pool := s.pool.Stat()
+	return nil, fmt.Errorf("txstore: no connection (%d of the pool's %d are in use, Config.AcquireTimeout is %v): %w: %w",
+		pool.AcquiredConns(), pool.MaxConns(), s.config.AcquireTimeout, idem.ErrStoreUnavailable, err)
 }

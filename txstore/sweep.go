@@ -22,6 +22,8 @@ const (
 	// sweepLeaseGrace is how long an ended lease is kept for its owner's late
 	// word, if nobody takes the key.
 	sweepLeaseGrace = time.Hour
+	// maxEvery is as good as never, and a duration can hold half of it more.
+	maxEvery = 365 * 24 * time.Hour
 )
 
 // Sweep removes the records and tombstones whose time is over and returns how
@@ -67,12 +69,17 @@ func (s *Store) pause(ctx context.Context, d time.Duration) error {
 
 // Run sweeps now and then, on average once in every, until ctx ends or the Store
 // is closed, and returns why. Each process of a service may run it: they share
-// the work, and the intervals vary by half so that they rarely meet. A sweep
-// that fails is told to Config.OnError, and the next one tries again.
+// the work, and the intervals vary by half so that they rarely meet. The first
+// sweep comes when half of every is over, at the earliest: a process that does not
+// live so long calls Sweep. A sweep that fails is told to Config.OnError, and the
+// next one tries again.
 func (s *Store) Run(ctx context.Context, every time.Duration) error {
 	if every <= 0 {
-		return fmt.Errorf("txstore: Run: every is %v: it must be positive", every)
+		err := fmt.Errorf("txstore: Run: every is %v: it must be positive", every)
+		s.config.OnError(err) // of a goroutine nobody may ask for it
+		return err
 	}
+	every = min(every, maxEvery)
 	for {
 		if err := s.pause(ctx, every/2+rand.N(every)); err != nil {
 			return err
