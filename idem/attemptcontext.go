@@ -34,12 +34,16 @@ func (c *attemptContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// String keeps package fmt from looking into an attempt that changes meanwhile.
+func (c *attemptContext) String() string { return "idem.Attempt" }
+
 // detachedAttempt is the same context, but that it never ends.
 type detachedAttempt attemptContext
 
 func (c *detachedAttempt) Deadline() (deadline time.Time, ok bool) { return deadline, false }
 func (c *detachedAttempt) Done() <-chan struct{}                   { return nil }
 func (c *detachedAttempt) Err() error                              { return nil }
+func (c *detachedAttempt) String() string                          { return "idem.Attempt" }
 
 func (c *detachedAttempt) Value(key any) any {
 	if _, ok := key.(attemptKey); ok {

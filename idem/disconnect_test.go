@@ -246,3 +246,24 @@ func TestWaitEndsBeforeTheServersWriteTimeout(t *testing.T) {
 		})
 	}
 }
+
+// A read deadline is about a body that was read long ago.
+func TestReadDeadlineDoesNotCancelTheHandler(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, idem.Config{CancelOnDisconnect: true}, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadAll(r.Body); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case <-time.After(500 * time.Millisecond):
+		}
+	})
+	if a := send(t, srv, request{key: "k", body: "{}"}); a.status != 200 {
+		t.Errorf("cancelled while its client was there: %+v", a)
+	}
+}

@@ -16,10 +16,11 @@ var errNotUTF8 = errors.New("idem: a string in the request is not valid UTF-8, a
 
 // refuseHidden returns an error if encoded, the JSON form of v, may be that of
 // another request, too: where a struct stands there without any of its fields,
-// and where a string is not UTF-8. Either leaves a trace in encoded. A trace may
-// be innocent; where there is none, there is nothing to look for.
+// where a string is not UTF-8, and where something embedded hides other fields.
+// The first two leave a trace in encoded, which may be innocent, and the third one
+// in the type; where there is none, there is nothing to look for.
 func refuseHidden(v reflect.Value, encoded []byte) error {
-	if !bytes.Contains(encoded, []byte("{}")) && !bytes.Contains(encoded, []byte(`\ufffd`)) {
+	if !bytes.Contains(encoded, []byte("{}")) && !bytes.Contains(encoded, []byte(`\ufffd`)) && !mayEmbed(v.Type()) {
 		return nil
 	}
 	return hiddenSearch{}.value(v)
@@ -37,6 +38,9 @@ type reference struct {
 }
 
 func (s hiddenSearch) value(v reflect.Value) error {
+	if err := refusePromoted(v); err != nil {
+		return err
+	}
 	switch {
 	case implements[json.Marshaler](v): // it shows what it likes
 		return nil
@@ -58,6 +62,9 @@ func (s hiddenSearch) value(v reflect.Value) error {
 	case reflect.Struct:
 		if t := v.Type(); t.Size() > 0 && !showsField(t) {
 			return fmt.Errorf("idem: JSON shows nothing of a %v in the request: give Do a RequestHash", t)
+		}
+		if err := refuseAmbiguous(v.Type()); err != nil {
+			return err
 		}
 		return s.fields(v)
 	}

@@ -30,7 +30,7 @@ func (e *PermanentError) Error() string {
 // as for the first call.
 func (e *PermanentError) Is(target error) bool {
 	t, ok := target.(*PermanentError)
-	return ok && t.Code != "" && t.Code == e.Code
+	return ok && t != nil && t.Code != "" && t.Code == e.Code
 }
 
 // Permanent marks err as one that [Do] keeps: a [PermanentError] with its text,
@@ -51,7 +51,7 @@ func Permanent(err error) error {
 // Its text is that of the whole error, with all that wraps it.
 func asPermanent(err error) (*PermanentError, bool) {
 	var permanent *PermanentError
-	if !errors.As(err, &permanent) {
+	if !errors.As(err, &permanent) || permanent == nil {
 		return nil, false
 	}
 	return &PermanentError{Code: permanent.Code, Message: err.Error()}, true

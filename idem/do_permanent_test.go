@@ -78,3 +78,15 @@ func TestDoPermanentErrorWithItsWrites(t *testing.T) {
 	}
 	l.mustHold(t, 1, 1)
 }
+
+// A nil *PermanentError in an error is an error like any other.
+func TestDoTypedNilPermanentError(t *testing.T) {
+	t.Parallel()
+	_, err := idem.Do(t.Context(), idem.DoConfig{Store: newMemory(t)}, "k", nil, func(context.Context) (int, error) {
+		var none *idem.PermanentError
+		return 1, none
+	})
+	if err == nil {
+		t.Error("no error")
+	}
+}

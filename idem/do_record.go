@@ -44,6 +44,11 @@ func (*call) policy(response Cached, _ bool) Disposition {
 
 // encode returns the record of a result, and the result as it is read again.
 func (c *call) encode(result any) (record Cached, again any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			record, again, err = Cached{}, nil, fmt.Errorf("%w: panic: %v", ErrResultUnencodable, v)
+		}
+	}()
 	record = Cached{Status: statusResult, Header: http.Header{codecHeader: {c.config.Codec.Name()}}}
 	if record.Body, err = c.config.Codec.Marshal(result); err == nil {
 		again, err = c.decode(record)

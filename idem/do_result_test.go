@@ -2,6 +2,8 @@ package idem_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -81,3 +83,32 @@ func TestDoReturnsTheRecordTheFirstTimeToo(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// The function has taken effect, whatever becomes of its result.
+func TestDoResultWhoseEncodingPanics(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	cfg := idem.DoConfig{Store: newMemory(t)}
+	do := func() (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("panic: %v", v)
+			}
+		}()
+		_, err = idem.Do(t.Context(), cfg, "k", nil, func(context.Context) (unmarshalable, error) {
+			l.runs.Add(1)
+			return unmarshalable{}, nil
+		})
+		return err
+	}
+	if err := do(); !errors.Is(err, idem.ErrResultUnencodable) {
+		t.Errorf("first call: %v", err)
+	}
+	if err := do(); !errors.Is(err, idem.ErrResultNotKept) || l.runs.Load() != 1 {
+		t.Errorf("retry: %v after %d runs", err, l.runs.Load())
+	}
+}
+
+type unmarshalable struct{ seen map[string]int }
+
+func (u unmarshalable) MarshalJSON() ([]byte, error) { u.seen["once"]++; return []byte("1"), nil }

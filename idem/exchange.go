@@ -183,7 +183,8 @@ func (x *exchange) refuse(err error) (status int) {
 	w := &statusWriter{ResponseWriter: x.w}
 	x.config.ErrorHandler(w, x.r, err)
 	if w.status == 0 {
-		return http.StatusOK
+		// Nothing was written; net/http would make a success of it.
+		WriteProblem(w, x.r, err)
 	}
 	return w.status
 }
@@ -199,6 +200,13 @@ func (w *statusWriter) WriteHeader(status int) {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 // Unwrap lets an error handler reach what the writer of the server can do.

@@ -95,7 +95,7 @@ func (e *execution) do(ctx context.Context, now time.Time) (done executed, err e
 		if done.runs >= e.maxRuns {
 			// Superseded by a record that is gone again. Another run is not ours
 			// to make; the client may ask for one.
-			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.store.Release(t.after(), e.key))
+			return done, errors.Join(&CommitError{Retryable: true, Err: ErrSuperseded}, e.tryRelease(t.after()))
 		}
 		done.runs++
 		again, err := e.runAndCommit(t, now.Add(took), &done)
@@ -161,7 +161,7 @@ func (e *execution) runAndCommit(t *try, reserved time.Time, done *executed) (ag
 		go e.settleLate(t)
 		return false, err
 	case err != nil:
-		return false, errors.Join(err, e.store.Release(ctx, e.key))
+		return false, errors.Join(err, e.tryRelease(ctx))
 	}
 	done.response = response
 	err = e.settle(ctx, attempt, response, done)

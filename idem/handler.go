@@ -181,10 +181,10 @@ func (e *execution) settleLate(t *try) {
 	ctx, out := t.after(), &t.handler.end
 	switch {
 	case out.panicked != nil:
-		e.task.late(ctx, OutcomePanicked, errors.Join(out.late, out.panicked, e.store.Release(ctx, e.key)))
+		e.task.late(ctx, OutcomePanicked, errors.Join(out.late, out.panicked, e.tryRelease(ctx)))
 		return
 	case out.response.Status == 0:
-		e.task.late(ctx, OutcomeDiscarded, errors.Join(out.late, e.store.Release(ctx, e.key)))
+		e.task.late(ctx, OutcomeDiscarded, errors.Join(out.late, e.tryRelease(ctx)))
 		return
 	}
 	var done executed

@@ -2,6 +2,7 @@ package idem
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -78,8 +79,8 @@ func cloneHeader(h http.Header, room []string) http.Header {
 // for a replay too.
 func storedHeader(base, h http.Header) http.Header {
 	stored := make(http.Header, len(h))
-	for name, values := range h {
-		canonical := http.CanonicalHeaderKey(name)
+	for _, name := range slices.Sorted(maps.Keys(h)) { // as net/http sends them
+		values, canonical := h[name], http.CanonicalHeaderKey(name)
 		if len(values) > 0 && storable(canonical) && !slices.Equal(base[name], values) {
 			stored[canonical] = append(stored[canonical], values...)
 		}
@@ -146,9 +147,7 @@ func sniffContentType(h http.Header, status int, body []byte) {
 	if typed || len(body) == 0 || !bodyAllowed(status) || h.Get("Content-Encoding") != "" {
 		return
 	}
-	if _, coded := h["Transfer-Encoding"]; !coded {
-		h["Content-Type"] = []string{http.DetectContentType(body)}
-	}
+	h["Content-Type"] = []string{http.DetectContentType(body)}
 }
 
 func bodyAllowed(status int) bool {

@@ -40,6 +40,9 @@ func newRealContext(parent context.Context, deadline time.Time, timeout error) *
 	return c
 }
 
+// String keeps package fmt from looking into a context that changes meanwhile.
+func (c *lazyContext) String() string { return "idem.Context" }
+
 // Deadline implements context.Context.
 func (c *lazyContext) Deadline() (time.Time, bool) {
 	if !c.detached {

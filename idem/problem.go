@@ -82,11 +82,11 @@ type kindOfError struct {
 // refusalKinds maps errors to problems. The first match counts: what happened
 // first is told, and not the failed Release that may be joined to it.
 var refusalKinds = []kindOfError{
+	{ErrScopeDenied, problemKind{"scope-denied", 403, "No scope for this request", ""}}, // before what it wraps
 	{ErrKeyMissing, problemKind{
 		"key-missing", 400, "Idempotency key is missing", "This request needs an idempotency key.",
 	}},
 	{ErrKeyInvalid, problemKind{"key-invalid", 400, "Idempotency key is invalid", ""}},
-	{ErrScopeDenied, problemKind{"scope-denied", 403, "No scope for this request", ""}},
 	{ErrRequestTooLarge, problemKind{"request-too-large", 413, "Request body is too large", ""}},
 	{errBodyRead, problemKind{
 		"request-unreadable", 500, "Request body could not be read", "The request was not run.",

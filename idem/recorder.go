@@ -161,9 +161,11 @@ func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, errBuffered
 }
 
-// SetReadDeadline forwards to the connection.
-func (rec *recorder) SetReadDeadline(deadline time.Time) error {
-	return rec.control(func(c *http.ResponseController) error { return c.SetReadDeadline(deadline) })
+// SetReadDeadline is about a body that was read before the handler began. Forwarded,
+// it would end what the server reads next to notice that the client has gone, and
+// be taken for that.
+func (rec *recorder) SetReadDeadline(time.Time) error {
+	return rec.control(func(*http.ResponseController) error { return nil })
 }
 
 // SetWriteDeadline forwards to the connection.

@@ -167,3 +167,13 @@ func TestInFlightIsToldAfterTheWait(t *testing.T) {
 		})
 	}
 }
+
+// A refusal is never taken for a success.
+func TestErrorHandlerThatWritesNothing(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, idem.Config{Required: true, ErrorHandler: func(http.ResponseWriter, *http.Request, error) {}},
+		func(http.ResponseWriter, *http.Request) {})
+	if a := send(t, srv, request{}); a.status != 400 || a.problem(t) != "key-missing" {
+		t.Errorf("answer %+v", a)
+	}
+}

@@ -17,7 +17,7 @@ func (e *execution) reserve(t *try, again bool) (*Cached, bool, error) {
 	existing, fresh, err := e.tryReserve(t)
 	switch {
 	case asPanic(err) != nil: // behind a reservation that was made, perhaps
-		return nil, false, errors.Join(err, e.store.Release(t.after(), e.key))
+		return nil, false, errors.Join(err, e.tryRelease(t.after()))
 	case err == nil && !fresh && existing == nil:
 		return nil, false, fmt.Errorf("%w: Reserve of %T returned nothing", ErrStoreUnavailable, e.store)
 	case e.crowded && isInFlight(err):

@@ -107,3 +107,15 @@ func TestLongScopeAndKey(t *testing.T) {
 		t.Errorf("handler ran %d times", l.runs.Load())
 	}
 }
+
+// Whatever Scope says, its failure is a 403 and no more is told.
+func TestScopeDeniedWhateverItsErrorIs(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, idem.Config{Scope: func(r *http.Request) (string, error) {
+		tenant := r.Header.Get("X-Tenant")
+		return tenant, idem.ValidateKey(tenant)
+	}}, func(http.ResponseWriter, *http.Request) { t.Error("handler ran") })
+	if a := send(t, srv, request{key: "k"}); a.status != 403 || a.problem(t) != "scope-denied" {
+		t.Errorf("answer %+v", a)
+	}
+}

@@ -18,7 +18,7 @@ func (e *execution) settle(ctx context.Context, attempt *Attempt, response Cache
 		done.outcome = OutcomeDiscarded
 		// Undone whether or not the store heard of it: a transaction ends with
 		// its connection, a lease by its end. The client's answer stands.
-		done.err = e.store.Release(ctx, e.key)
+		done.err = e.tryRelease(ctx)
 		return nil
 	case CommitResponse:
 		done.outcome = OutcomeResponseCommitted
@@ -27,7 +27,7 @@ func (e *execution) settle(ctx context.Context, attempt *Attempt, response Cache
 	}
 	switch {
 	case tooLarge && attempt.Transactional():
-		return errors.Join(ErrResponseTooLarge, e.store.Release(ctx, e.key))
+		return errors.Join(ErrResponseTooLarge, e.tryRelease(ctx))
 	case tooLarge:
 		response, done.err = e.task.notKept(), ErrResponseTooLarge
 	}
@@ -40,7 +40,7 @@ func (e *execution) commit(ctx context.Context, attempt *Attempt, response Cache
 	case err == nil:
 		return nil
 	case attempt.Transactional() && asPanic(err) != nil:
-		return errors.Join(err, e.store.Release(ctx, e.key))
+		return errors.Join(err, e.tryRelease(ctx))
 	case attempt.Transactional():
 		return err
 	}

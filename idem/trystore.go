@@ -27,6 +27,14 @@ func (e *execution) tryCommit(ctx context.Context, response Cached) (err error) 
 	return err
 }
 
+func (e *execution) tryRelease(ctx context.Context) (err error) {
+	returned := false
+	defer panicAsError(&returned, &err)
+	err = e.store.Release(ctx, e.key)
+	returned = true
+	return err
+}
+
 // panicAsError is to be deferred; runtime.Goexit is a panic without a value.
 func panicAsError(returned *bool, err *error) {
 	if !*returned {

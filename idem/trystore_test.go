@@ -3,7 +3,9 @@ package idem_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,3 +120,60 @@ func TestHandlerIsNotRunAgainAfterAPanicOfTheStore(t *testing.T) {
 		t.Errorf("answer %+v, %d runs", a, ledger.runs.Load())
 	}
 }
+
+// In the background nobody could recover: the panic is an error like any other.
+func TestPanicOfAReleaseInTheBackgroundIsTold(t *testing.T) {
+	t.Parallel()
+	var seen events
+	leave := make(chan bool)
+	store := hookedStore{Store: newMemory(t), release: inTurn(panics)}
+	srv := serve(t, idem.Config{Store: store, MaxHandlerTime: 20 * time.Millisecond, Observer: seen.observe},
+		func(w http.ResponseWriter, _ *http.Request) {
+			<-leave
+			w.WriteHeader(http.StatusInternalServerError)
+		})
+	if a := send(t, srv, request{key: "k"}); a.problem(t) != "handler-timeout" {
+		t.Errorf("answer %+v", a)
+	}
+	close(leave)
+	if e := seen.wait(t, 2)[1]; e.Outcome != idem.OutcomeDiscarded || e.Err == nil {
+		t.Errorf("late event %+v", e)
+	}
+}
+
+// A Release that panics leaves no handler that can still reach its client.
+func TestPanicOfAReleaseEndsTheResponse(t *testing.T) {
+	t.Parallel()
+	var seen events
+	leave, left := make(chan bool), make(chan error)
+	h := idem.RESTMiddleware(idem.Config{
+		Store:          hookedStore{Store: transactionalStore{newMemory(t)}, release: inTurn(panics)},
+		MaxHandlerTime: 20 * time.Millisecond, Observer: seen.observe,
+	})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-leave
+		w.WriteHeader(http.StatusEarlyHints)
+		_, err := io.WriteString(w, "late")
+		left <- err
+	}))
+	outer := &countingWriter{ResponseWriter: httptest.NewRecorder()}
+	func() {
+		defer func() { _ = recover() }()
+		r := httptest.NewRequest(http.MethodPost, "/payments", nil)
+		r.Header.Set("Idempotency-Key", "k")
+		h.ServeHTTP(outer, r)
+	}()
+	close(leave)
+	if err := receive(t, "the end of the handler", left); err == nil || outer.headers.Load() != 0 {
+		t.Errorf("the handler wrote (%v), and %d headers came out, behind the end of its request", err, outer.headers.Load())
+	}
+	if n := len(seen.all()); n != 1 {
+		t.Errorf("the observer was told %d times", n)
+	}
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	headers atomic.Int32
+}
+
+func (w *countingWriter) WriteHeader(int) { w.headers.Add(1) }
