@@ -16,10 +16,10 @@ import (
 // request is what fn is asked to do. It is hashed, so that a key which comes
 // with another request is [ErrHashMismatch]: by its JSON form, or by the caller
 // if it is a [RequestHash]. Fields that are not exported do not count, but a
-// request that holds a struct of which JSON shows nothing else, or a string that
-// is not UTF-8, is [ErrRequestUnreadable]: another one would look like it. A
-// request that is a string may be any. With nil the key alone says what is asked
-// for.
+// request that holds a struct of which JSON shows nothing else, or in which an
+// embedded field hides the others, or a string that is not UTF-8, is
+// [ErrRequestUnreadable]: another one would look like it. A request that is a
+// string may be any. With nil the key alone says what is asked for.
 //
 // The result is what its record decodes to (see [Codec]), in the first call as
 // in a replay: what the codec loses is lost at once, and not on the retry that
@@ -41,6 +41,10 @@ import (
 // Once fn has returned in time, the end of ctx no longer stops its Commit. fn
 // may run more than once in one call (see DoConfig.MaxRuns). A panic of fn is
 // passed on with the same value.
+//
+// Inside a protected handler Do is an attempt of its own, with a transaction and a
+// connection of its own: what it commits stays when the outer one is undone, and
+// the pool must have two connections for each such request.
 //
 // Where the caller brings a transaction, as with txstore.WithTx, its end is the
 // caller's: after any error of Do, roll it back; and a permanent error commits

@@ -23,7 +23,8 @@ func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
 }
 
 // InTx runs fn in the transaction of ctx, or, for a request that bypassed the
-// middleware, in one of its own on the Store's pool: the same code serves both.
+// middleware, in one of its own on the Store's pool: the same code serves both, but
+// what decides about its writes is not the same.
 //
 // Inside an attempt of another store, as a leased idem.Do in a transactional
 // handler, it runs its own: the record of that attempt must not speak of writes
@@ -31,7 +32,8 @@ func TxFromContext(ctx context.Context) (tx pgx.Tx, ok bool) {
 //
 // In the transaction of ctx the error of fn is returned and undoes nothing by
 // itself: the handler's answer decides about the writes. A transaction of its
-// own is committed when fn returns nil, rolled back otherwise.
+// own is committed when fn returns nil, rolled back otherwise: whatever the handler
+// answers then, so it returns from fn an error for what must not stay.
 //
 // In a context whose request has ended fn is not run, and the error is
 // [pgx.ErrTxClosed]. A transaction that another Store opened is not joined: it
