@@ -25,8 +25,9 @@ type Outcomes struct {
 type Counts struct {
 	// HandlerRuns is how often the handler ran for those requests.
 	HandlerRuns int64 `json:"handler_runs"`
-	// Outcomes counts requests by their outcome. The set of outcomes is closed,
-	// so they could as well label a metric.
+	// Outcomes counts requests by their outcome, and once more those that ended in
+	// the background. The set of outcomes is closed, so they could as well label a
+	// metric.
 	Outcomes map[idem.Outcome]int64 `json:"outcomes"`
 }
 
@@ -44,6 +45,7 @@ func (o *Outcomes) Observe(ctx context.Context, e idem.Event) {
 	o.mu.Unlock()
 	attrs := []slog.Attr{
 		slog.String("outcome", string(e.Outcome)),
+		slog.Bool("late", e.Late),
 		slog.Int("status", e.Status),
 		slog.String("key_digest", e.KeyDigest),
 		slog.Int("runs", e.Runs),
@@ -57,9 +59,13 @@ func (o *Outcomes) Observe(ctx context.Context, e idem.Event) {
 }
 
 // level makes a warning of what is the server's fault. After a panic there was
-// no status.
+// no status; nor has an end in the background one, which is a fault with an error.
 func level(e idem.Event) slog.Level {
-	if e.Status == 0 || e.Status >= http.StatusInternalServerError {
+	fault := e.Status == 0 || e.Status >= http.StatusInternalServerError
+	if e.Late {
+		fault = e.Err != nil
+	}
+	if fault {
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
