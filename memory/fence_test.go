@@ -3,7 +3,11 @@ package memory_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/memory"
@@ -77,5 +81,34 @@ func TestSameKeyOfAnotherStoreIsNotNested(t *testing.T) {
 	}
 	if _, _, err := outer.Reserve(ctx, "key", "hash", ttl); !errors.Is(err, idem.ErrNested) {
 		t.Errorf("Reserve in the same store: %v, want ErrNested", err)
+	}
+}
+
+// An attempt that reserves its key twice at a time must not wait for itself.
+//
+// Behaviour 60.
+func TestOneAttemptTwiceAtATimeIsNested(t *testing.T) {
+	t.Parallel()
+	store := memory.New(memory.Config{})
+	for i := range 1000 {
+		ctx, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{})
+		key := strconv.Itoa(i)
+		var both sync.WaitGroup
+		var fresh atomic.Int32
+		for range 2 {
+			both.Go(func() {
+				_, isFresh, err := store.Reserve(ctx, key, "h", time.Hour)
+				switch {
+				case isFresh:
+					fresh.Add(1)
+				case !errors.Is(err, idem.ErrNested):
+					t.Errorf("Reserve: %v, want ErrNested", err)
+				}
+			})
+		}
+		both.Wait()
+		if n := fresh.Load(); n != 1 {
+			t.Fatalf("%d are fresh", n)
+		}
 	}
 }

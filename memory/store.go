@@ -72,7 +72,6 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	case found.completed != nil:
 		return copyOf(found.completed), false, nil
 	}
-	found.reserved.own(ctx)
 	return nil, true, nil
 }
 
@@ -94,10 +93,9 @@ func (s *Store) refuse(ended error, key string, ttl time.Duration) error {
 	return idem.ValidateKey(key)
 }
 
-// finding is what look met: exactly one field is set.
+// finding is what look met. With neither field set the key is the caller's.
 type finding struct {
 	completed *record
-	reserved  *record // the caller's own
 	waiter    *waiter // behind another attempt
 }
 
@@ -126,7 +124,11 @@ func (s *Store) look(ctx context.Context, ended error, sh *shard, key, hash stri
 	if rec != nil {
 		return finding{waiter: enqueue(rec, own)}, nil
 	}
-	return finding{reserved: own}, sh.insert(own)
+	if err := sh.insert(own); err != nil {
+		return finding{}, err
+	}
+	own.own(ctx) // before anybody can find it, the same attempt among them
+	return finding{}, nil
 }
 
 // mayWait says why the caller cannot wait for rec, which is in flight.
@@ -158,7 +160,7 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 	defer sh.mu.Unlock()
 	rec := sh.find(key, now)
 	switch {
-	case rec == nil:
+	case rec == nil || rec.tombstone:
 		return idem.ErrNotReserved
 	case rec.completed:
 		return commitAgain(ctx, rec, requestHash)

@@ -116,3 +116,21 @@ func TestReplayRacesWithItsExpiry(t *testing.T) {
 		<-done
 	}
 }
+
+// Of an expired record nobody knows any more who has committed it.
+func TestCommitOnATombstoneIsWithoutAReservation(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	store := memory.New(memory.Config{Now: func() time.Time { return now }})
+	ctx, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{RememberExpired: time.Hour})
+	if _, fresh, err := store.Reserve(ctx, "k", "h", time.Second); !fresh {
+		t.Fatal(err)
+	}
+	if err := store.Commit(ctx, "k", "h", idem.Cached{}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	if err := store.Commit(ctx, "k", "h", idem.Cached{}); !errors.Is(err, idem.ErrNotReserved) {
+		t.Errorf("Commit: %v, want ErrNotReserved", err)
+	}
+}

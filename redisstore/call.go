@@ -81,7 +81,10 @@ type call struct {
 	// givenUp: there is no answer, its time was over.
 	givenUp bool
 
-	settled func() // to be called when a request that has left is told; may be nil
+	// leave is called when the caller leaves before the answer has come, and settled,
+	// which it returns, when that has come. Both may be nil.
+	leave   func() (settled func())
+	settled func()
 }
 
 // scriptWords is how many words precede the arguments of a script's call.
@@ -140,11 +143,13 @@ func (s *Store) await(c *call) (a answer, ok bool) {
 	case <-c.done:
 	case <-left:
 		if s.patience.end(c) && c.abandon() {
+			s.sender.left()
 			return answer{}, false
 		}
 		<-c.done // the answer came in this very moment, or the end of patience
 	}
 	if c.givenUp {
+		s.sender.left()
 		return answer{}, false // the answer may be coming in this very moment
 	}
 	a = c.answer
@@ -155,13 +160,17 @@ func (s *Store) await(c *call) (a answer, ok bool) {
 	return a, true
 }
 
+// isLeft tells whether nobody waits for c any more, nor for what it does: who stays
+// for the answer wants it done even if that comes too late for him.
+func (c *call) isLeft() bool { return c.over.Load() && !c.stays }
+
 // abandon returns false if there is an answer already.
 func (c *call) abandon() bool {
-	if c.request == nil {
+	if c.leave == nil {
 		return c.over.CompareAndSwap(false, true)
 	}
 	// Before the answer can meet it.
-	c.settled = c.request.leave()
+	c.settled = c.leave()
 	if c.over.CompareAndSwap(false, true) {
 		return true
 	}
@@ -226,12 +235,25 @@ func unavailable(err error) error {
 func mayHaveRun(err error) bool {
 	var network *net.OpError
 	switch {
-	case isRefused(err), errors.Is(err, redis.ErrClosed):
+	case errors.Is(err, redis.ErrClosed), errors.Is(err, errNeverSent):
 		return false
+	case isRefused(err):
+		return repeats(err)
 	case errors.As(err, &network):
 		return network.Op != "dial"
 	}
 	return true
+}
+
+// repeats tells whether go-redis repeats a call that the server refuses so, as in a
+// failover: the reply to an earlier try may have been lost.
+func repeats(err error) bool {
+	for _, state := range []string{"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"} {
+		if redis.HasErrorPrefix(err, state) {
+			return true
+		}
+	}
+	return false
 }
 
 // isRefused tells whether the server has answered with an error.

@@ -5,10 +5,17 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"runtime/pprof"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pgidem/pgidem/internal/redisserver"
+	"github.com/pgidem/pgidem/redisstore"
 )
 
 // Who brings calls stays for half a second at least after the last, if nobody
@@ -47,4 +54,49 @@ func carriers(label string) int {
 		}
 	}
 	return n
+}
+
+// A connection for notifications that cannot be opened does not keep Close.
+func TestCloseIsBoundedWhileTheListenerDials(t *testing.T) {
+	t.Parallel()
+	var silent atomic.Bool
+	dial := func(ctx context.Context, network, to string) (net.Conn, error) {
+		if silent.Load() { // as a firewall that drops what comes
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return new(net.Dialer).DialContext(ctx, network, to)
+	}
+	w := newWorld(t, given{Client: redis.Options{Dialer: dial, DialTimeout: time.Hour}, Config: redisstore.Config{CloseTimeout: 100 * time.Millisecond}})
+	w.process(given{}).attempt("k").mustBeFresh()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	silent.Store(true)
+	_, _, _ = w.store.Reserve(ctx, "k", "h", time.Hour)
+	closed := make(chan struct{})
+	go func() {
+		w.store.Close()
+		close(closed)
+	}()
+	await(t, "Close", closed)
+}
+
+// The connection for notifications of a server that is gone is not opened again and
+// again for nobody.
+func TestSessionEndsWithoutAServer(t *testing.T) {
+	t.Parallel()
+	server := ownServer(t, redisserver.Options{})
+	w := newWorld(t, given{Addr: server.Addr()})
+	there := w.process(given{})
+	w.attempt("k").mustBeFresh()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, _, _ = there.store.Reserve(ctx, "k", "h", time.Hour)
+	if there.store.Sessions() != 1 {
+		t.Fatal("no session")
+	}
+	if err := server.Halt(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session ends", func() bool { return there.store.Sessions() == 0 })
 }

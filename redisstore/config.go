@@ -38,9 +38,9 @@ type Config struct {
 	// DisableListen makes waiters poll only, without a connection for
 	// notifications. Defaults to false.
 	DisableListen bool
-	// HoldAfterDiscard keeps a key in flight until its lease ends when its
-	// handler failed with a 5xx or panicked, so that a retry does not follow at
-	// once on an effect whose outcome nobody knows.
+	// HoldAfterDiscard keeps a key in flight until its lease ends when nothing of
+	// its attempt is kept, as after a 5xx or a panic, so that a retry does not follow
+	// at once on an effect whose outcome nobody knows.
 	// Defaults to false: a retry may run at once.
 	HoldAfterDiscard bool
 	// AllowEviction accepts a server that removes keys when its memory is full.

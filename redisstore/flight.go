@@ -133,7 +133,9 @@ func (fs *flights) remove(f *flight) bool {
 
 // deliver hands a response that was committed here to those who wait for it and came
 // before it may have expired, which is at until. If its leader did not, nobody did.
+// Who waits for the key with another hash looks again.
 func (fs *flights) deliver(key, hash string, response idem.Cached, until time.Time) {
+	defer fs.poke(key)
 	fs.mu.Lock()
 	f := fs.find(key, hash)
 	told := f != nil && f.came.Before(until)

@@ -32,11 +32,16 @@ type httpAnswer struct {
 
 func post(tb testing.TB, url string) httpAnswer {
 	tb.Helper()
+	return postKey(tb, url, "k")
+}
+
+func postKey(tb testing.TB, url, key string) httpAnswer {
+	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, strings.NewReader("{}"))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Header.Set("Idempotency-Key", "k")
+	r.Header.Set("Idempotency-Key", key)
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		tb.Error(err)

@@ -17,6 +17,8 @@ type listener struct {
 	store   *Store
 	publish any // the command that a script wakes with
 	closed  chan struct{}
+	ctx     context.Context // ends with it
+	end     context.CancelFunc
 	ended   sync.WaitGroup // all sessions
 
 	// mu guards what follows, and the entries of all sessions. It is never held
@@ -44,6 +46,7 @@ type entry struct {
 
 func newListener(s *Store) *listener {
 	l := &listener{store: s, publish: "PUBLISH", closed: make(chan struct{}), sessions: make(map[string]*session)}
+	l.ctx, l.end = context.WithCancel(context.Background())
 	if l.sharded() {
 		l.publish = "SPUBLISH"
 	}
@@ -115,6 +118,7 @@ func (l *listener) close() {
 	if !l.shut {
 		l.shut = true
 		close(l.closed)
+		l.end()
 	}
 	l.mu.Unlock()
 	l.ended.Wait()

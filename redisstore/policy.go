@@ -17,11 +17,27 @@ const (
 	keepsAll = "noeviction"
 )
 
+// errEvicts: a full server would forget records.
+var errEvicts = errors.New("a full server would forget records, and their requests would run again")
+
 // checkPolicy refuses a server that may evict records. A server that does not
 // let us ask is not refused, but reported.
 func (s *Store) checkPolicy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.CallTimeout)
 	defer cancel()
+	err := s.checkNodes(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errEvicts):
+		return fmt.Errorf("redisstore: %w", err)
+	case isRefused(err) && !repeats(err): // as for a wrong password
+		return fmt.Errorf("redisstore: the server refuses the client: %w", err)
+	}
+	return fmt.Errorf("redisstore: %w: %w", idem.ErrStoreUnavailable, err)
+}
+
+func (s *Store) checkNodes(ctx context.Context) error {
 	switch client := s.client.(type) {
 	case *redis.ClusterClient:
 		return client.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return s.checkNode(ctx, node) })
@@ -33,21 +49,19 @@ func (s *Store) checkPolicy(ctx context.Context) error {
 
 func (s *Store) checkNode(ctx context.Context, node redis.Cmdable) error {
 	settings, err := node.ConfigGet(ctx, policySetting).Result()
-	var refused redis.Error
-	if errors.As(err, &refused) {
+	if redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "ERR") {
 		s.config.OnError(fmt.Errorf("redisstore: %s cannot be read, see that it is %s: %w", policySetting, keepsAll, err))
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("redisstore: %w: %w", idem.ErrStoreUnavailable, err)
+		return err
 	}
 	policy, known := settings[policySetting]
 	switch {
 	case !known:
 		s.config.OnError(fmt.Errorf("redisstore: the server does not tell its %s, see that it is %s", policySetting, keepsAll))
 	case policy != keepsAll && !s.config.AllowEviction:
-		return fmt.Errorf("redisstore: %s is %q: a full server would forget records, and their requests would run again; set it to %s, or set Config.AllowEviction",
-			policySetting, policy, keepsAll)
+		return fmt.Errorf("%s is %q: %w; set it to %s, or set Config.AllowEviction", policySetting, policy, errEvicts, keepsAll)
 	}
 	return nil
 }

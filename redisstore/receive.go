@@ -1,15 +1,13 @@
 package redisstore
 
 import (
-	"context"
-
 	"github.com/redis/go-redis/v9"
 )
 
 // receive hands on what arrives until the connection breaks.
 func (s *session) receive(connection *redis.PubSub) error {
 	for {
-		message, err := connection.ReceiveTimeout(context.Background(), silenceLimit)
+		message, err := connection.ReceiveTimeout(s.listener.ctx, silenceLimit)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -34,8 +35,13 @@ type reservation struct {
 	grace *time.Timer // nil unless a Commit has failed
 }
 
-// hold makes the reservation of a Reserve whose call began at began.
-func (q *request) hold(began time.Time) {
+// hold makes the reservation of a Reserve whose call began at began. It returns false
+// if another call of the same attempt has it already: the server takes the second
+// one for a repetition of the first, whose reply was lost.
+func (q *request) hold(began time.Time) bool {
+	if q.holds() {
+		return false
+	}
 	s := q.store
 	r := &reservation{store: s, key: q.key, id: q.id, name: q.name, lease: q.lease, ttl: millis(q.ttl), plain: q.attempt == nil, held: true}
 	// Without an attempt nobody can be told, and nobody may come to settle it.
@@ -45,11 +51,24 @@ func (q *request) hold(began time.Time) {
 		config.Lost, config.Limit = q.attempt.LoseLease, q.attempt.MaxHandlerTime()
 	}
 	s.running.More()
+	r.mu.Lock() // the lease may be lost at once
 	r.keeper = lease.Keep(began, config)
-	s.live.add(r)
+	r.mu.Unlock()
+	if !s.live.add(r) {
+		r.settle()
+		return false
+	}
 	if q.attempt != nil {
 		q.attempt.Bind(r)
 	}
+	return true
+}
+
+// holds tells whether the attempt has reserved the key already, through this Store
+// or another on the same records.
+func (q *request) holds() bool {
+	_, has := idem.Bound(q.ctx, func(r *reservation) bool { return r.id == q.id && r.name == q.name && r.reserved() })
+	return has
 }
 
 // clampRemember makes a time negative or without measure one that can follow ttl.
@@ -60,10 +79,13 @@ func clampRemember(remember, ttl time.Duration) time.Duration {
 func (r *reservation) renew(ctx context.Context) error {
 	s := r.store
 	a, err := s.run(newCall(ctx, renewScript, r.name, leaseHead(r.id), s.leaseMillis))
-	if err == nil && a.kind != replyRenewed {
+	switch {
+	case err != nil || a.kind == replyRenewed:
+		return err
+	case a.kind == replyLost:
 		return idem.ErrLeaseLost
 	}
-	return err
+	return fmt.Errorf("redisstore: %w: unknown reply %q", idem.ErrStoreUnavailable, a.kind)
 }
 
 // reserved tells whether r was neither committed nor released.
@@ -125,27 +147,36 @@ func (s *Store) bound(ctx context.Context, key string) (*reservation, bool) {
 
 // live are the reservations that this Store holds.
 type live struct {
-	// mu guards byKey. Reservations are locked before it, never after.
-	mu    sync.Mutex
-	byKey map[string]*reservation
+	// mu guards what follows. Reservations are locked before it, never after.
+	mu      sync.Mutex
+	byKey   map[string]*reservation
+	stopped bool // nothing is renewed any more
 }
 
-// add notes r. One that it replaces has lost its lease; if it belongs to no
-// attempt nobody else would settle it.
-func (l *live) add(r *reservation) {
-	if before := l.replace(r); before != nil && before.plain {
+// add notes r, unless its attempt has noted one. One that it replaces has lost its
+// lease; if it belongs to no attempt nobody else would settle it.
+func (l *live) add(r *reservation) bool {
+	before, added := l.replace(r)
+	if before != nil && before.plain {
 		before.settle()
 	}
+	return added
 }
 
-func (l *live) replace(r *reservation) (before *reservation) {
+func (l *live) replace(r *reservation) (before *reservation, added bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before = l.byKey[r.key]
+	if before != nil && before.id == r.id {
+		return nil, false
+	}
 	if l.byKey == nil {
 		l.byKey = make(map[string]*reservation)
 	}
-	before, l.byKey[r.key] = l.byKey[r.key], r
-	return before
+	if l.byKey[r.key] = r; l.stopped {
+		r.keeper.Stop()
+	}
+	return before, true
 }
 
 func (l *live) remove(r *reservation) {
@@ -169,10 +200,11 @@ func (l *live) holds(key, attempt string) bool {
 	return ok && r.id == attempt
 }
 
-// stopAll ends all renewing.
+// stopAll ends all renewing, also of what a Reserve that is under way still gets.
 func (l *live) stopAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.stopped = true
 	for _, r := range l.byKey {
 		r.keeper.Stop()
 	}

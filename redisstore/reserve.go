@@ -19,12 +19,13 @@ type request struct {
 	came    time.Time
 	attempt *idem.Attempt // nil: none
 	id      string
-	seen    bool // the key was seen in flight
-	looked  bool // at the key, with a plain command
-	listens bool // a message that the attempt in flight has ended would be heard
-	// until is when what the last probe found may have expired, by this process's
-	// monotonic clock and no later than by the server's: the word of it can take
-	// long to come. It is zero if nothing was found.
+	seen    bool      // the key was seen in flight
+	looked  bool      // at the key, with a plain command
+	listens bool      // a message that the attempt in flight has ended would be heard
+	asked   time.Time // when the last probe was
+	// until is when what that found may have expired, by this process's monotonic
+	// clock and no later than by the server's: the word of it can take long to come.
+	// It is zero if nothing was found.
 	until time.Time
 
 	name  any    // of the Redis key
@@ -50,7 +51,7 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	q.attempt, _ = idem.AttemptFromContext(ctx)
 	q.id = idOf(q.attempt)
 	q.name, q.lease = s.redisKey(key), encodeLease(q.id, requestHash)
-	if err := s.calls.wait(ctx, q.id); err != nil {
+	if err := s.calls.wait(ctx, owner{key, q.id}); err != nil {
 		return nil, false, err
 	}
 	if q.attempt != nil && q.attempt.NoWait() {
@@ -119,8 +120,8 @@ func (q *request) lead(f *flight) (existing *idem.Cached, fresh bool, err error)
 // not this one alone.
 func (q *request) shared(err error) error {
 	switch {
-	case errors.Is(err, idem.ErrRecordUnreadable), errors.Is(err, idem.ErrKeyExpired):
-		return err
+	case errors.Is(err, idem.ErrRecordUnreadable), errors.Is(err, idem.ErrKeyExpired), errors.Is(err, idem.ErrHashMismatch):
+		return err // all who follow have the same hash
 	case errors.Is(err, idem.ErrStoreUnavailable) && q.ctx.Err() == nil:
 		return err
 	}
@@ -140,6 +141,7 @@ type finding struct {
 // probe looks the key up, and reserves it if it is free.
 func (q *request) probe() (finding, error) {
 	began := time.Now()
+	q.asked = began
 	a, err := q.look()
 	q.until = a.expiry(began)
 	switch {
@@ -147,8 +149,13 @@ func (q *request) probe() (finding, error) {
 		return finding{}, waitEnded(q.ctx, q.seen)
 	case err != nil:
 		return finding{}, unavailable(err)
+	case a.kind == replyFresh && time.Since(began) >= q.store.config.Lease:
+		// Somebody else may have the key by now.
+		q.giveUp()
+		return finding{}, fmt.Errorf("redisstore: %w: the reply took as long as Config.Lease, %v", idem.ErrStoreUnavailable, q.store.config.Lease)
+	case a.kind == replyFresh && !q.hold(began):
+		return finding{}, idem.ErrNested
 	case a.kind == replyFresh:
-		q.hold(began)
 		return finding{fresh: true}, nil
 	case a.kind == replyHeld:
 		return held(a)
@@ -187,6 +194,7 @@ func (q *request) mayWait(found finding) error {
 		return idem.ErrNested // it was reserved through another Store
 	}
 	if found.hash != q.hash {
+		q.until = q.asked // it may have ended as soon as it was seen
 		return idem.ErrHashMismatch
 	}
 	return nil

@@ -39,7 +39,7 @@ func newScript(text string) *script {
 	return &script{Script: s, name: s.Hash()}
 }
 
-// The first word of a script's reply.
+// The kinds of replies: a word that a script says, or that a number stands for.
 const (
 	replyFresh      = "fresh"
 	replyHeld       = "held"

@@ -1,6 +1,9 @@
 package redisstore
 
 import (
+	"errors"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -12,6 +15,13 @@ import (
 // two batches keep it busy.
 var together = convoy.Limits{Batch: 64, Near: 2, Far: 16}
 
+// errNeverSent ends a call whose caller had left before it was sent.
+var errNeverSent = errors.New("redisstore: never sent")
+
+// weeding is after how many callers that have left the calls which they have left
+// behind are looked for.
+const weeding = 1024
+
 // sender sends calls to the server. Calls that come at the same time travel
 // together, in one pipeline.
 //
@@ -22,6 +32,7 @@ type sender struct {
 	convoy *convoy.Convoy[*call] // nil: every call travels alone
 	crew   *convoy.Crew[*call]   // carriers, or who brings a single call
 	term   term
+	gone   atomic.Int64 // callers that have left
 }
 
 func newSender(s *Store) *sender {
@@ -49,7 +60,7 @@ func (d *sender) send(c *call) {
 func (d *sender) carry(first *call) {
 	batch := []*call{first}
 	for {
-		batch = d.convoy.Take(batch)
+		batch = d.waitedFor(d.convoy.Take(batch))
 		left := time.Now()
 		switch len(batch) {
 		case 0:
@@ -71,6 +82,28 @@ func (d *sender) carry(first *call) {
 	}
 }
 
+// waitedFor drops the calls from batch that are not worth sending any more.
+func (d *sender) waitedFor(batch []*call) []*call {
+	return slices.DeleteFunc(batch, func(c *call) bool {
+		if !c.isLeft() {
+			return false
+		}
+		d.store.end(c, answer{err: errNeverSent})
+		return true
+	})
+}
+
+// left is told that a caller has left. While the network is silent the calls would
+// pile up, and all be sent when it is back.
+func (d *sender) left() {
+	if d.convoy == nil || d.gone.Add(1)%weeding != 0 {
+		return
+	}
+	for _, c := range d.convoy.Withdraw((*call).isLeft) {
+		d.store.end(c, answer{err: errNeverSent})
+	}
+}
+
 // pipeline sends a batch and returns the commands, with their answers.
 func (d *sender) pipeline(batch []*call) []redis.Cmder {
 	ctx := d.term.begin()
@@ -80,7 +113,14 @@ func (d *sender) pipeline(batch []*call) []redis.Cmder {
 		sent[i] = c.command(ctx)
 	}
 	_ = pipe.BatchProcess(ctx, sent...) // only queues them
-	_, _ = pipe.Exec(ctx)               // each command has its own error
+	// Each command has its own error, but where a hook has refused them all.
+	if _, err := pipe.Exec(ctx); err != nil {
+		for _, cmd := range sent {
+			if c := cmd.(*redis.Cmd); c.Err() == nil && c.Val() == nil {
+				c.SetErr(err)
+			}
+		}
+	}
 	return sent
 }
 

@@ -124,3 +124,24 @@ func TestKeysWithBracesOnACluster(t *testing.T) {
 		t.Errorf("10 keys lie in %d slots: a client's braces decide where", len(slots))
 	}
 }
+
+// Behaviour 42.
+func TestUnreachableClusterIsUnavailable(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	if _, err := redisstore.New(client, redisstore.Config{}); !errors.Is(err, idem.ErrStoreUnavailable) {
+		t.Errorf("New: %v, want ErrStoreUnavailable", err)
+	}
+}
+
+// A server that refuses the client does not keep its policy to itself.
+func TestWrongPasswordIsRefused(t *testing.T) {
+	t.Parallel()
+	server := ownServer(t, redisserver.Options{Settings: []string{"user app on >secret ~* &* +@all"}})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Username: "app", Password: "wrong"})
+	t.Cleanup(func() { _ = client.Close() })
+	if _, err := redisstore.New(client, redisstore.Config{}); err == nil || !strings.Contains(err.Error(), "refuses the client") {
+		t.Errorf("New: %v, want the server's refusal", err)
+	}
+}

@@ -89,6 +89,9 @@ func (s *session) run() {
 		if errors.Is(err, errIdle) {
 			return
 		}
+		if s.leave() {
+			return
+		}
 		s.listener.store.config.OnError(fmt.Errorf("redisstore: the connection for notifications broke, waiters poll: %w", err))
 		if time.Since(began) > maxReconnect {
 			reconnect = minReconnect
@@ -128,7 +131,7 @@ func (s *session) serve() error {
 			received <- err
 			return err
 		case <-ping.C:
-			if err := connection.Ping(context.Background()); err != nil {
+			if err := connection.Ping(s.listener.ctx); err != nil {
 				return err
 			}
 		case <-idle.C:
@@ -143,15 +146,15 @@ func (s *session) serve() error {
 
 func (s *session) open() *redis.PubSub {
 	if s.listener.sharded() {
-		return s.client.SSubscribe(context.Background())
+		return s.client.SSubscribe(s.listener.ctx)
 	}
-	return s.client.Subscribe(context.Background())
+	return s.client.Subscribe(s.listener.ctx)
 }
 
 // follow subscribes to what is wanted and is not subscribed, one channel at a
 // time, and the reverse.
 func (s *session) follow(connection *redis.PubSub, subscribed map[string]bool) error {
-	ctx := context.Background()
+	ctx := s.listener.ctx
 	subscribe, unsubscribe := connection.Subscribe, connection.Unsubscribe
 	if s.listener.sharded() {
 		subscribe, unsubscribe = connection.SSubscribe, connection.SUnsubscribe

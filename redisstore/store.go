@@ -77,15 +77,16 @@ func (s *Store) Close() {
 }
 
 // Commit implements [idem.Store]. The record's TTL starts now. A lease that has
-// ended is still committed if nobody took it over; if somebody did, or if the
-// reservation is gone, Commit returns [idem.ErrLeaseLost]. After an error that is
+// ended is still committed if nobody took it over and an attempt holds it; otherwise,
+// or if the reservation is gone, Commit returns [idem.ErrLeaseLost], and without an
+// attempt [idem.ErrNotReserved]. After an error that is
 // [idem.ErrStoreUnavailable] the Commit may have happened: calling it again is
 // safe, and the lease is renewed meanwhile.
 func (s *Store) Commit(ctx context.Context, key, requestHash string, response idem.Cached) error {
 	r := s.reservationIn(ctx, key)
 	c := newCall(ctx, commitScript, r.name,
 		&r.lease, &r.ttl, &r.remember, encodeCompleted(r.id, requestHash, response), s.listener.publish)
-	c.stays = true
+	c.stays, c.leave = true, r.leave
 	asked := time.Now()
 	a, err := s.run(c)
 	if err != nil {
@@ -93,8 +94,12 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 		return unavailable(err)
 	}
 	s.tell(r, a, requestHash, response, asked)
-	defer r.settle()
-	return committed(a, r, requestHash)
+	if err = committed(a, r, requestHash); errors.Is(err, idem.ErrStoreUnavailable) {
+		r.endLater()
+	} else {
+		r.settle()
+	}
+	return err
 }
 
 // tell lets those who wait in this process know what the reply to a Commit that was
@@ -148,7 +153,7 @@ func (s *Store) Release(ctx context.Context, key string) error {
 		return nil
 	}
 	c := s.releaseCall(ctx, key, r.id)
-	c.stays = true
+	c.stays, c.leave = true, r.leave
 	_, err := s.run(c)
 	s.flights.poke(key)
 	if err != nil {

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -11,74 +12,94 @@ import (
 // background.
 func (q *request) reserveBy(c *call) (reply, error) {
 	s := q.store
-	c.request = q
+	c.request, c.leave = q, q.leave
 	a, ok := s.await(c)
 	if !ok {
 		return reply{}, context.DeadlineExceeded
 	}
 	if a.err != nil && mayHaveRun(a.err) {
-		settled := q.leave()
-		s.running.More()
-		go func() {
-			defer s.running.End()
-			defer settled()
-			s.undo(q.key, q.id)
-		}()
+		q.giveUp()
 	}
 	return a.reply, a.err
 }
 
+// giveUp gives up in the background what the request may have reserved.
+func (q *request) giveUp() {
+	settled := q.leave()
+	q.store.running.More()
+	go func() {
+		defer q.store.running.End()
+		defer settled()
+		q.store.undo(q.key, q.id)
+	}()
+}
+
 // leave notes that the request's caller has left, until settled is called.
-func (q *request) leave() (settled func()) { return q.store.calls.begin(q.id) }
+func (q *request) leave() (settled func()) { return q.store.calls.begin(owner{q.key, q.id}) }
+
+// leave notes that the caller of its Commit or Release has left, until settled is
+// called.
+func (r *reservation) leave() (settled func()) { return r.store.calls.begin(owner{r.key, r.id}) }
 
 // late is given the answer to a call that may have reserved, and that nobody waits
 // for any more.
 func (q *request) late(a answer) {
-	if a.err == nil && a.reply.kind == replyFresh || a.err != nil && mayHaveRun(a.err) {
+	if a.err == nil && (a.reply.kind == replyFresh || q.isOwn(a.reply)) || a.err != nil && mayHaveRun(a.err) {
 		q.store.undo(q.key, q.id)
 	}
 }
 
+// isOwn tells whether a plain command that the client has repeated has found what
+// its first try has reserved.
+func (q *request) isOwn(a reply) bool {
+	return a.kind == replyHeld && strings.HasPrefix(a.text, leaseHead(q.id))
+}
+
 // undo gives a reservation up that nobody holds. If that fails it ends with its
-// lease.
+// lease, unless the call arrives in the end.
 func (s *Store) undo(key, id string) {
-	if _, err := s.run(s.releaseCall(context.Background(), key, id)); err != nil {
+	c := s.releaseCall(context.Background(), key, id)
+	c.stays = true
+	if _, err := s.run(c); err != nil {
 		s.config.OnError(fmt.Errorf("redisstore: a reservation that nobody uses stays until its lease ends: %w", err))
 	}
 	s.flights.poke(key)
 }
 
-// calls are the attempts whose caller has left before the outcome of a call that
-// reserves was known. An attempt that reserves again must wait for the end of that,
-// or it would lose what it gets.
+// calls are those whose caller has left before their outcome was known. An attempt
+// that reserves the same key again must wait for the end of that, or the call would
+// end, or complete, what it gets.
 type calls struct {
-	mu   sync.Mutex // guards byID
-	byID map[string]chan struct{}
+	mu sync.Mutex // guards of
+	of map[owner]chan struct{}
 }
 
-// begin notes that id's call goes on, until done is called.
-func (c *calls) begin(id string) (done func()) {
+// owner is an attempt and one of its keys.
+type owner struct{ key, id string }
+
+// begin notes that o's call goes on, until done is called.
+func (c *calls) begin(o owner) (done func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byID == nil {
-		c.byID = make(map[string]chan struct{})
+	if c.of == nil {
+		c.of = make(map[owner]chan struct{})
 	}
 	ended := make(chan struct{})
-	c.byID[id] = ended
+	c.of[o] = ended
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.byID[id] == ended {
-			delete(c.byID, id)
+		if c.of[o] == ended {
+			delete(c.of, o)
 		}
 		close(ended)
 	}
 }
 
-// wait returns when no such call of id is under way.
-func (c *calls) wait(ctx context.Context, id string) error {
+// wait returns when no such call of o is under way.
+func (c *calls) wait(ctx context.Context, o owner) error {
 	c.mu.Lock()
-	ended := c.byID[id]
+	ended := c.of[o]
 	c.mu.Unlock()
 	if ended == nil {
 		return nil

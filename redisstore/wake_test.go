@@ -1,12 +1,15 @@
 package redisstore_test
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/internal/redisserver"
 	"github.com/pgidem/pgidem/internal/redisserver/redistest"
 	"github.com/pgidem/pgidem/redisstore"
@@ -111,5 +114,43 @@ func TestCutNotificationsAreResumed(t *testing.T) {
 	a.mustCommit("paid")
 	if got := await(t, "the duplicate", waiting); got.body() != "paid" {
 		t.Errorf("the duplicate got %s", got.body())
+	}
+}
+
+// Who waits in the owner's process hears of its Commit also where that has another
+// hash than the Reserve.
+func TestCommitWithAnotherHashWakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Config: redisstore.Config{PollInterval: time.Hour}})
+	a := w.attempt("k").mustBeFresh()
+	waiting := w.attempt("k").start()
+	eventually(t, "a duplicate waits", func() bool { return w.store.Waiting("k") })
+	if err := a.store.Commit(a.ctx, "k", "other", idem.Cached{Status: 201, Body: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the waiter", waiting)
+}
+
+// Many duplicates with another hash do not look one after the other.
+func TestManyMismatchesAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	there, p := tapped(t, redis.Options{})
+	there.attempt("warm").mustBeFresh().mustCommit("warm")
+	there.process(given{Addr: redistest.Addr(t)}).attempt("k").mustBeFresh()
+	const many = 1000
+	n := p.during(func() {
+		var all sync.WaitGroup
+		for range many {
+			all.Go(func() {
+				ctx, _ := idem.WithAttempt(t.Context(), idem.AttemptConfig{})
+				if _, _, err := there.store.Reserve(ctx, "k", "other", time.Hour); !errors.Is(err, idem.ErrHashMismatch) {
+					t.Errorf("Reserve: %v, want ErrHashMismatch", err)
+				}
+			})
+		}
+		all.Wait()
+	})
+	if n > many/10 {
+		t.Errorf("%d requests looked %d times", many, n)
 	}
 }

@@ -16,27 +16,42 @@ const searchesAsConnectedSQL = `SELECT setting IS NOT DISTINCT FROM reset_val AN
 FROM pg_catalog.pg_settings WHERE name = 'search_path'`
 
 // callersTable returns the records table for a caller's transaction on conn. The
-// Store keeps what it finds first, and the caller may have set search_path for its
-// own sake: what that leads to must not become the Store's table. Such a
-// connection is not asked, but one of the pool.
+// Store keeps what it finds first, and the caller may have a connection of another
+// pool, or have set search_path for its own sake: what that leads to must not become
+// the Store's table. Such a connection is not asked, but one of the pool.
 //
 // Any other is: the pool may have no further connection, and to wait for one inside
-// a transaction can deadlock where PostgreSQL does not see it.
-func (s *Store) callersTable(ctx context.Context, conn *pgx.Conn) (*table, error) {
+// a transaction can deadlock where PostgreSQL does not see it. It is asked through the
+// transaction, which knows whether it has ended: then the connection is another's.
+func (s *Store) callersTable(ctx context.Context, tx pgx.Tx, conn *pgx.Conn) (*table, error) {
 	if t := s.table.Load(); t != nil {
 		return t, nil
 	}
+	if !sameWay(conn.Config(), s.pool.Config().ConnConfig) {
+		return s.poolsTable(ctx)
+	}
 	if s.config.Schema != "" {
-		return s.loadTable(ctx, conn) // by its full name
+		return s.loadTable(ctx, tx, conn.PgConn().PID()) // by its full name
 	}
 	var asConnected bool
-	if err := conn.QueryRow(ctx, searchesAsConnectedSQL).Scan(&asConnected); err != nil {
+	if err := tx.QueryRow(ctx, searchesAsConnectedSQL).Scan(&asConnected); err != nil {
 		return nil, fmt.Errorf("txstore: looking for the records table: %w", err)
 	}
 	if !asConnected {
 		return s.poolsTable(ctx)
 	}
-	return s.loadTable(ctx, conn)
+	return s.loadTable(ctx, tx, conn.PgConn().PID())
+}
+
+// sameWay tells whether connections that are made so lead to one database, and
+// search it for tables in one way.
+func sameWay(a, b *pgx.ConnConfig) bool {
+	for _, parameter := range []string{"search_path", "role", "options"} {
+		if a.RuntimeParams[parameter] != b.RuntimeParams[parameter] {
+			return false
+		}
+	}
+	return a.ConnString() == b.ConnString() && a.Database == b.Database && a.User == b.User
 }
 
 // poolsTable returns the records table as a connection of the pool finds it. If the

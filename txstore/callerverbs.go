@@ -24,7 +24,7 @@ import (
 const callerOpenColumns = `,
     (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint,
     $2::text <> '' AND COALESCE(pg_catalog.strpos(pg_catalog.current_setting('pgidem.held', true), $2::text) > 0, false),
-    pg_catalog.set_config('pgidem.held', pg_catalog.concat(pg_catalog.current_setting('pgidem.held', true), ' ', $3::text), true)`
+    pg_catalog.set_config('pgidem.held', pg_catalog.concat(pg_catalog.current_setting('pgidem.held', true), ' ', $3::text), true) IS NOT NULL`
 
 func callerOpenSQL(locks bool) string {
 	if locks {
@@ -44,7 +44,7 @@ func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *he
 	}
 	// A missing table does not abort the transaction: nothing names it until it
 	// was found.
-	t, err := s.callersTable(ctx, conn)
+	t, err := s.callersTable(ctx, c.tx, conn)
 	if err != nil {
 		return nil, nil, heldKey{}, err
 	}
@@ -52,6 +52,10 @@ func (c *callerTx) place(ctx context.Context, s *Store, key string) (*table, *he
 }
 
 func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl time.Duration) (*idem.Cached, bool, error) {
+	if !s.running.Begin() {
+		return nil, false, errClosed()
+	}
+	defer s.running.End()
 	t, held, k, err := c.place(ctx, s, key)
 	if err != nil {
 		return nil, false, err
@@ -62,19 +66,19 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 	}
 	attemptID := idem.NewAttemptID()
 	p, holds, err := c.probe(ctx, t, key, earlier, attemptID)
-	if err != nil {
+	switch {
+	case sqlState(err) == "42P01":
+		s.table.CompareAndSwap(t, nil) // dropped and made again, or never made
+		return nil, false, errTableMissing(t.name())
+	case err != nil:
 		return nil, false, fmt.Errorf("txstore: reserving in the caller's transaction: %w", err)
 	}
 	held.enter(p.started)
-	switch own, cached := held.get(k), p.found.replay(); {
-	case cached != nil:
+	if cached := p.found.replay(); cached != nil {
 		return cached, false, nil
-	case p.found.refusal(hash) != nil:
-		return nil, false, p.found.refusal(hash)
-	case own != nil && holds && !own.committed:
-		return nil, false, idem.ErrNested
-	case !p.fresh():
-		return nil, false, idem.ErrInFlight
+	}
+	if err := p.refusesCaller(held.get(k), holds, hash); err != nil {
+		return nil, false, err
 	}
 	attempt, ok := idem.AttemptFromContext(ctx)
 	if ok {
@@ -85,6 +89,23 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 	}
 	held.put(k, &heldRecord{ttl: ttl, remember: remember(attempt), h: p.h, stale: p.found.attemptID, attemptID: attemptID})
 	return nil, true, nil
+}
+
+// refusesCaller says why a key that is not to be replayed is not the caller's either.
+// own is its earlier reservation, if there was one.
+func (p *probe) refusesCaller(own *heldRecord, holds bool, hash string) error {
+	switch {
+	case p.found.refusal(hash) != nil:
+		return p.found.refusal(hash)
+	case own != nil && holds && (!own.committed || p.found.attemptID != own.attemptID):
+		// Not committed, or only up to a savepoint that was rolled back.
+		return idem.ErrNested
+	case p.found.leased() && p.found.hash != hash:
+		return idem.ErrHashMismatch
+	case !p.fresh():
+		return idem.ErrInFlight
+	}
+	return nil
 }
 
 // probe looks a key up inside the caller's transaction. holds tells whether the
@@ -132,8 +153,13 @@ func (c *callerTx) commit(ctx context.Context, s *Store, key, hash string, respo
 		return fmt.Errorf("txstore: %w", idem.ErrNotReserved)
 	}
 	if own.committed {
-		if again, err := c.committedAlready(ctx, t, key, hash, own); again || err != nil {
+		switch f, stands, err := c.recorded(ctx, t, key, own); {
+		case err != nil:
 			return err
+		case stands && f.hash != hash:
+			return idem.ErrHashMismatch
+		case stands:
+			return nil
 		}
 	}
 	response.RequestHash = hash
@@ -151,23 +177,15 @@ func (c *callerTx) commit(ctx context.Context, s *Store, key, hash string, respo
 	return nil
 }
 
-// committedAlready tells whether the reservation's record stands, and whether it
-// is for the same request. Rolled back to a savepoint, it does not.
-func (c *callerTx) committedAlready(ctx context.Context, t *table, key, hash string, own *heldRecord) (bool, error) {
+// recorded looks whether the record of a reservation that was committed stands.
+// Rolled back to a savepoint, it does not.
+func (c *callerTx) recorded(ctx context.Context, t *table, key string, own *heldRecord) (f found, stands bool, err error) {
 	rows, err := c.tx.Query(ctx, t.lookupText, key)
 	if err != nil {
-		return false, err
+		return f, false, err
 	}
-	f, err := scanFound(rows)
-	switch {
-	case err != nil:
-		return false, err
-	case f.attemptID != own.attemptID:
-		return false, nil
-	case f.hash != hash:
-		return true, idem.ErrHashMismatch
-	}
-	return true, nil
+	f, err = scanFound(rows)
+	return f, err == nil && f.attemptID == own.attemptID, err
 }
 
 func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRecord, response idem.Cached) (inserted bool, err error) {
@@ -191,12 +209,15 @@ func (c *callerTx) insert(ctx context.Context, t *table, key string, own *heldRe
 // release forgets the reservation. Its lock stays until the caller ends the
 // transaction: PostgreSQL releases such locks only then.
 func (c *callerTx) release(ctx context.Context, s *Store, key string) error {
-	_, held, k, err := c.place(ctx, s, key)
+	t, held, k, err := c.place(ctx, s, key)
 	if err != nil {
 		return err
 	}
-	if own := held.get(k); own != nil && !own.committed {
-		held.drop(k)
+	if own := held.get(k); own != nil && own.committed {
+		if _, stands, err := c.recorded(ctx, t, key, own); stands || err != nil {
+			return err
+		}
 	}
+	held.drop(k)
 	return nil
 }

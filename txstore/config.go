@@ -38,9 +38,9 @@ type Config struct {
 	// long the key stays in flight. From 10 milliseconds to a day.
 	// Defaults to 30 seconds.
 	Lease time.Duration
-	// HoldAfterDiscard keeps a key in flight until its lease ends when its handler
-	// failed with a 5xx or panicked under a lease, so that a retry does not follow
-	// at once on an effect whose outcome nobody knows.
+	// HoldAfterDiscard keeps a key in flight until its lease ends when nothing of
+	// its attempt under a lease is kept, as after a 5xx or a panic, so that a retry
+	// does not follow at once on an effect whose outcome nobody knows.
 	// Defaults to false: a retry may run at once.
 	HoldAfterDiscard bool
 	// CloseTimeout bounds how long Close waits for running attempts.

@@ -5,11 +5,15 @@ import "strings"
 // doubt notes it if sql may commit the transaction. Another that follows at once, in
 // the same text or batch, or by AND CHAIN, leaves the connection in a transaction as
 // it was before. The caller holds mu.
-func (t *transaction) doubt(sql string) { t.doubtful = t.doubtful || commits(sql) }
+func (t *transaction) doubt(sql string) {
+	escapes := t.conn.PgConn().ParameterStatus("standard_conforming_strings") == "off"
+	t.doubtful = t.doubtful || commits(sql, escapes)
+}
 
 // commits tells whether one of the statements in sql, which is one or a list, commits
-// a transaction, or takes it away by PREPARE TRANSACTION.
-func commits(sql string) bool {
+// a transaction, or takes it away by PREPARE TRANSACTION. escapes: a backslash is one
+// in every string.
+func commits(sql string, escapes bool) bool {
 	for rest := skipBlank(sql); rest != ""; rest = skipBlank(rest) {
 		word, after := firstWord(rest)
 		switch {
@@ -20,7 +24,7 @@ func commits(sql string) bool {
 				return true
 			}
 		}
-		rest = skipStatement(after)
+		rest = skipStatement(after, escapes)
 	}
 	return false
 }
@@ -50,7 +54,7 @@ func isWordByte(c byte) bool {
 }
 
 // skipStatement returns what follows the next semicolon that ends a statement.
-func skipStatement(sql string) string {
+func skipStatement(sql string, escapes bool) string {
 	if !strings.Contains(sql, ";") {
 		return ""
 	}
@@ -58,7 +62,7 @@ func skipStatement(sql string) string {
 		if sql[i] == ';' {
 			return sql[i+1:]
 		}
-		if n := max(comment(sql[i:]), quoted(sql, i)); n > 0 {
+		if n := max(comment(sql[i:]), quoted(sql, i, escapes)); n > 0 {
 			i += n - 1
 		}
 	}
@@ -68,7 +72,10 @@ func skipStatement(sql string) string {
 // comment returns the length of the comment that sql begins with, 0 if with none.
 func comment(sql string) int {
 	if strings.HasPrefix(sql, "--") {
-		return past(sql, 2, "\n")
+		if n := strings.IndexAny(sql, "\r\n"); n >= 0 {
+			return n + 1
+		}
+		return len(sql)
 	}
 	if !strings.HasPrefix(sql, "/*") {
 		return 0
@@ -90,13 +97,13 @@ func comment(sql string) int {
 
 // quoted returns the length of what is quoted from sql[i] on, 0 if nothing is. A
 // doubled quote is the end of one and the beginning of another.
-func quoted(sql string, i int) int {
-	after := i > 0 && isWordByte(sql[i-1])
+func quoted(sql string, i int, escapes bool) int {
+	after := i > 0 && (isWordByte(sql[i-1]) || sql[i-1] == '$') // a name has dollars, too
 	switch sql[i] {
 	case '"':
 		return past(sql[i:], 1, `"`)
 	case '\'':
-		if after && sql[i-1]|0x20 == 'e' && (i < 2 || !isWordByte(sql[i-2])) {
+		if escapes || after && sql[i-1]|0x20 == 'e' && (i < 2 || !isWordByte(sql[i-2])) {
 			return escaped(sql[i:])
 		}
 		return past(sql[i:], 1, `'`)

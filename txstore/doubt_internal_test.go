@@ -10,7 +10,7 @@ func TestTextThatCommitsIsTold(t *testing.T) {
 		"select 'it''s'; commit", "select $$;$$; commit", "select $a$ $$; $a$; commit", `select e'\';'; commit`, `select "a;b"; commit`,
 		"select $1; commit", "select a$b$; commit", "select 1 /* ; */ -- ;\n; commit", ";;commit",
 	} {
-		if !commits(sql) {
+		if !commits(sql, false) {
 			t.Errorf("%q: it does not commit", sql)
 		}
 	}
@@ -20,7 +20,7 @@ func TestTextThatCommitsIsTold(t *testing.T) {
 		"DO $$ BEGIN PERFORM 1; END; $$", "do $x$ begin commit; end; $x$; select 1", "SELECT 'a; commit; b'", `select e'\'; commit; '`,
 		`select "; commit"`, "select 1; -- ; commit", "select 1 /* ; commit */", "savepoint s; release s", "execute commit", "select '''; commit'",
 	} {
-		if commits(sql) {
+		if commits(sql, false) {
 			t.Errorf("%q: it commits", sql)
 		}
 	}
@@ -30,7 +30,7 @@ func TestTextThatCommitsIsTold(t *testing.T) {
 func FuzzTextThatCommits(f *testing.F) {
 	f.Add("select 'a''b'; /* /* */ */ $a$ $a$ e'\\'' -- x\n commit")
 	f.Fuzz(func(t *testing.T, sql string) {
-		if commits(sql) != commits("; "+sql) || !commits("commit; "+sql) {
+		if commits(sql, false) != commits("; "+sql, false) || !commits("commit; "+sql, false) {
 			t.Errorf("%q", sql)
 		}
 	})

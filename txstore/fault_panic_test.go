@@ -120,3 +120,26 @@ func TestCloseDoesNotWaitForAReserveThatPanicked(t *testing.T) {
 		})
 	}
 }
+
+// A panic in a handler's Begin of a savepoint, as of a tracer, leaves nothing locked.
+//
+// Behaviour 37.
+func TestPanicInBeginOfASavepointLeavesNothingLocked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Conns: 2})
+	a := w.attempt("k").mustBeFresh()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		_, _ = a.tx().Begin(nil) //nolint:staticcheck // a handler's mistake
+	}()
+	released := make(chan error, 1)
+	go func() { released <- a.release() }()
+	if err := await(t, "Release", released); err != nil {
+		t.Error(err)
+	}
+	w.attempt("k").mustBeFresh().mustRelease()
+}

@@ -116,9 +116,10 @@ func (fs *flights) sightings(f *flight) int {
 }
 
 // sawInFlight tells whether one who has joined after so many sightings may say
-// that the key is in flight: it was seen so since, or it is as far as the leader
-// knows, or was as far as another knew whom it followed before. A sighting from before may be of an attempt that had committed, and was
-// answered, before the request that wants to know was even sent.
+// that the key is in flight. It may if the key was seen so since. It may also if the
+// leader saw it before, or another leader whom it followed then, and no look has
+// failed since: a sighting from before it joined may be of an attempt that had
+// committed before its request was even sent.
 func (fs *flights) sawInFlight(f *flight, joined int, before bool) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()

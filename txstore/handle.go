@@ -33,12 +33,12 @@ func (h *handle) enter() error {
 }
 
 // Begin opens a savepoint.
-func (h *handle) Begin(ctx context.Context) (pgx.Tx, error) {
+func (h *handle) Begin(ctx context.Context) (_ pgx.Tx, err error) {
 	if err := h.enter(); err != nil {
 		return nil, err
 	}
+	defer func() { h.t.leave(err) }() // also after a panic
 	tx, err := h.tx.Begin(ctx)
-	defer func() { h.t.leave(err) }()
 	if err != nil {
 		return nil, err
 	}

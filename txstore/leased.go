@@ -103,7 +103,7 @@ func (d *leasedStore) Reserve(ctx context.Context, key, requestHash string, ttl 
 
 // reserve returns the record to replay, or nil when the key is the caller's.
 func (l *leaseHold) reserve(ctx context.Context) (*idem.Cached, error) {
-	k := &seeker{store: l.store, key: l.key, hash: l.hash, noWait: l.attempt != nil && l.attempt.NoWait(), look: l.look}
+	k := &seeker{store: l.store, key: l.key, hash: l.hash, noWait: l.attempt != nil && l.attempt.NoWait(), id: l.id, look: l.look}
 	cached, err := k.seek(ctx)
 	if l.flight = k.flight; err == nil && cached == nil {
 		l.keep()
@@ -142,7 +142,13 @@ func (l *leaseHold) renew(ctx context.Context) error {
 
 // lost tells the handler, and lets this process's waiters try for the key as
 // those of others can.
+//
+// A renewal that meets the attempt's own Commit or Release changes nothing either:
+// that is no loss.
 func (l *leaseHold) lost() {
+	if l.isEnded() {
+		return
+	}
 	l.store.config.OnError(fmt.Errorf("txstore: %w", idem.ErrLeaseLost))
 	l.store.flights.end(l.flight, nil, nil)
 	l.over.Do(l.store.running.End)

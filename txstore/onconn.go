@@ -100,7 +100,7 @@ func (s *Store) loadTableSoon(ctx context.Context, conn *pgxpool.Conn) (*table, 
 	}
 	var t *table
 	err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) (err error) {
-		t, err = s.loadTable(ctx, conn.Conn())
+		t, err = s.loadTable(ctx, conn.Conn(), conn.Conn().PgConn().PID())
 		return err
 	})
 	if err == nil && t.pooled {

@@ -33,6 +33,7 @@ type seeker struct {
 	key    string
 	hash   string
 	noWait bool
+	id     string // of a leased attempt, which may have the key and not know it
 	look   func(context.Context) (look, error)
 
 	flight *flight
@@ -136,7 +137,10 @@ func (k *seeker) peek(ctx context.Context, likely, waits bool) (look, error) {
 		return k.look(ctx)
 	}
 	f, err := k.store.glance(ctx, k.key)
-	if err = cmp.Or(err, f.refusal(k.hash)); err != nil || f.replay() != nil || waits && f.leased() {
+	if errors.Is(err, errSpelling) {
+		return k.look(ctx) // on another connection than the carrier's
+	}
+	if err = cmp.Or(err, f.refusal(k.hash)); err != nil || f.replay() != nil || waits && f.leased() && f.attemptID != k.id {
 		return f.look(0), err // who waits has its number
 	}
 	return k.look(ctx)

@@ -65,16 +65,22 @@ type table struct {
 func (t *table) name() string { return pgx.Identifier{t.schema, tableName}.Sanitize() }
 
 // loadTable returns the records table, which it looks up on first use.
-func (s *Store) loadTable(ctx context.Context, conn *pgx.Conn) (*table, error) {
+// It asks on the connection whose backend process pgx knows as pid.
+func (s *Store) loadTable(ctx context.Context, ask rowQuerier, pid uint32) (*table, error) {
 	if t := s.table.Load(); t != nil {
 		return t, nil
 	}
-	t, err := findTable(ctx, conn, s.config)
+	t, err := findTable(ctx, ask, pid, s.config)
 	if err != nil {
 		return nil, err
 	}
 	s.table.Store(t)
 	return t, nil
+}
+
+// rowQuerier is a connection or a transaction.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // The third column tells whether the server notices in the middle of a statement
@@ -92,17 +98,17 @@ FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.oid = pg_catalog.to_regclass($1::text)`
 
-func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, error) {
+func findTable(ctx context.Context, ask rowQuerier, pid uint32, config Config) (*table, error) {
 	name := pgx.Identifier{tableName}
 	if config.Schema != "" {
 		name = pgx.Identifier{config.Schema, tableName}
 	}
 	t := &table{}
 	var (
-		oid, pid      int64
+		oid, backend  int64
 		checkInterval bool
 	)
-	err := conn.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval, &t.synchronous, &pid)
+	err := ask.QueryRow(ctx, findTableSQL, name.Sanitize()).Scan(&t.schema, &oid, &checkInterval, &t.synchronous, &backend)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errTableMissing(name.Sanitize())
 	}
@@ -110,7 +116,7 @@ func findTable(ctx context.Context, conn *pgx.Conn, config Config) (*table, erro
 		return nil, fmt.Errorf("txstore: looking for the records table: %w", err)
 	}
 	t.oid = uint32(oid) //nolint:gosec // an oid has 32 bits
-	t.pooled = pid != int64(conn.PgConn().PID())
+	t.pooled = backend != int64(pid)
 	t.locks = !config.DisableLocks
 	t.callerOpen = callerOpenSQL(t.locks)
 	t.qualify(t.name())

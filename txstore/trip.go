@@ -3,6 +3,8 @@ package txstore
 import (
 	"cmp"
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,7 +50,7 @@ func (s *Store) carry(ctx context.Context, g *glance) {
 		g.err = err
 	}
 	switch {
-	case isOver(ctx):
+	case isOver(ctx), errors.Is(err, errSpelling): // the others' keys are not meant
 	case t.left.IsZero():
 		// What it has not got in all the time for it, those who have waited for
 		// longer will not have either.
@@ -82,11 +84,8 @@ func (t *trip) bring(ctx context.Context, conn *pgx.Conn, table *table) error {
 	if err := prepare(ctx, conn, table.glances); err != nil {
 		return err
 	}
-	// One of them could find another's record; all go again on another connection.
-	for _, g := range t.rest {
-		if err := mustSpell(ctx, conn, g.key); err != nil {
-			return err
-		}
+	if err := t.spell(ctx, conn); err != nil || len(t.rest) == 0 {
+		return err
 	}
 	b := newBatch(conn)
 	if len(t.rest) == 1 {
@@ -112,6 +111,26 @@ func (t *trip) bring(ctx context.Context, conn *pgx.Conn, table *table) error {
 		err = cmp.Or(err, closeErr, errNoResult)
 	}
 	return err
+}
+
+// spell leaves those behind whose keys the server would take for others: they could
+// find another's record. The carrier itself tries on another connection.
+func (t *trip) spell(ctx context.Context, conn *pgx.Conn) error {
+	if t.own != nil {
+		if err := mustSpell(ctx, conn, t.own.key); err != nil {
+			return err
+		}
+	}
+	t.rest = slices.DeleteFunc(t.rest, func(g *glance) bool {
+		err := spells(conn, g.key)
+		if err == nil {
+			return false
+		}
+		g.err = unavailable(err)
+		g.heard <- answered
+		return true
+	})
+	return nil
 }
 
 // answered ends the wait of the first that was not answered.

@@ -76,7 +76,7 @@ func Keep(reserved time.Time, config Config) *Keeper {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.timer = time.AfterFunc(config.Duration/renewals, k.renew)
+	k.timer = time.AfterFunc(time.Until(reserved.Add(config.Duration/renewals)), k.renew)
 	return k
 }
 

@@ -1,0 +1,111 @@
+package txstore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgidem/pgidem/idem"
+	"github.com/pgidem/pgidem/txstore"
+)
+
+// A Commit that is rolled back to a savepoint leaves the reservation as it was:
+// what was paid before the savepoint stands.
+//
+// Behaviour 21.
+func TestCommitRolledBackToASavepointKeepsTheReservation(t *testing.T) {
+	t.Parallel()
+	for _, releases := range []bool{false, true} {
+		w := newWorld(t, given{})
+		ctx, tx := w.begin(pgx.TxOptions{})
+		a := w.within(ctx, "k").mustBeFresh()
+		a.pay()
+		savepoint, err := tx.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.within(txstore.WithTx(t.Context(), savepoint), "k").mustCommit("undone")
+		mustEnd(t, savepoint.Rollback)
+		a.mustFail(idem.ErrNested)
+		if releases { // then it is given up
+			a.mustRelease()
+			a.mustBeFresh()
+		}
+		a.mustCommit("paid")
+		a.mustRelease() // nothing: it stands
+		mustEnd(t, tx.Commit)
+		w.mustHold("k", 1, 1)
+	}
+}
+
+// The first use of a Store may be in a transaction of another pool, which searches
+// for tables in another way: its table is not the Store's.
+func TestCallerFromAnotherPoolDoesNotRedirectTheStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.exec(`CREATE SCHEMA theirs`)
+	w.exec(`CREATE TABLE theirs.pgidem_records (LIKE pgidem_records INCLUDING ALL)`)
+	w.process(given{}).attempt("k").mustBeFresh().mustCommit("paid")
+	tx, err := openPool(t, given{Way: w.way + "&search_path=theirs,public"}).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.within(txstore.WithTx(t.Context(), tx), "other").mustBeFresh()
+	mustEnd(t, tx.Rollback)
+	w.attempt("k").mustReplay("paid")
+}
+
+// Close holds for what comes in a caller's transaction, too.
+func TestClosedStoreReservesNothingInACallersTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.store.Close()
+	ctx, _ := w.begin(pgx.TxOptions{})
+	w.within(ctx, "k").mustFail(idem.ErrStoreClosed)
+}
+
+// Behaviour 5.
+func TestMismatchWithALeaseInACallersTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	if _, fresh, err := w.store.Leased().Reserve(t.Context(), "k", "other", time.Hour); !fresh || err != nil {
+		t.Fatal(fresh, err)
+	}
+	ctx, _ := w.begin(pgx.TxOptions{})
+	w.within(ctx, "k").mustFail(idem.ErrHashMismatch)
+	if err := w.store.Leased().Release(t.Context(), "k"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTableThatHasGoneInACallersTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	ctx, tx := w.begin(pgx.TxOptions{})
+	w.within(ctx, "k").mustBeFresh()
+	mustEnd(t, tx.Rollback)
+	w.exec(`DROP TABLE pgidem_records`)
+	ctx, _ = w.begin(pgx.TxOptions{})
+	w.within(ctx, "k").mustFail(idem.ErrStoreUnavailable)
+}
+
+// The connection of a transaction that has ended is another's.
+func TestEndedCallersTransactionTouchesNoConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Conns: 1})
+	ctx, tx := w.begin(pgx.TxOptions{})
+	mustEnd(t, tx.Commit)
+	theirs, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = theirs.Rollback(context.Background()) }()
+	rows, err := theirs.Query(t.Context(), "SELECT generate_series(1, 10)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	w.within(ctx, "k").mustFail(pgx.ErrTxClosed)
+}
