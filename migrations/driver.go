@@ -18,6 +18,9 @@ import (
 var errURL = errors.New("database URL cannot be parsed: want postgres://USER:PASSWORD@HOST:PORT/DATABASE " +
 	"(special characters in the password as %XX) or host=HOST dbname=DATABASE …")
 
+// errNoSchema: there is nowhere to make a table.
+var errNoSchema = errors.New("no schema of the search_path exists: create one, or name one that does (…?search_path=NAME)")
+
 // parseURL goes through pgxpool, whose own parameters in the URL would otherwise
 // be sent to the server.
 func parseURL(databaseURL string) (*pgx.ConnConfig, error) {
@@ -69,8 +72,12 @@ func closeOnDone(ctx context.Context, config *pgx.ConnConfig) {
 
 func newInner(ctx context.Context, db *sql.DB, databaseName string) (database.Driver, error) {
 	// Connects under ctx; what follows uses this connection.
-	if err := db.PingContext(ctx); err != nil {
+	var schema sql.NullString
+	if err := db.QueryRowContext(ctx, "SELECT current_schema()").Scan(&schema); err != nil {
 		return nil, err
+	}
+	if !schema.Valid {
+		return nil, errNoSchema
 	}
 	return pgxmigrate.WithInstance(db, &pgxmigrate.Config{
 		MigrationsTable: VersionTable,

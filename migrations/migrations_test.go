@@ -203,3 +203,17 @@ func holdMigrationLock(t *testing.T, url string) (release func()) {
 	}
 	return func() { _ = conn.Close(context.WithoutCancel(t.Context())) }
 }
+
+// Of a search_path that leads nowhere the error says so, and nothing is made.
+func TestSearchPathThatLeadsNowhere(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	before := tables(t, url)
+	err := migrations.Up(t.Context(), url+"&search_path=nowhere")
+	if err == nil || !strings.Contains(err.Error(), "no schema of the search_path exists") {
+		t.Errorf("Up: %v", err)
+	}
+	if got := tables(t, url); got != before {
+		t.Errorf("tables %s, before %s", got, before)
+	}
+}
