@@ -17,6 +17,7 @@ import (
 // through it unless it is named here.
 var notThroughPooler = map[string]string{
 	"TestSearchPathFindsTheTable":                       "PgBouncer refuses search_path as a startup parameter: Config.Schema is the way there",
+	"TestCallerFromAnotherPoolDoesNotRedirectTheStore":  "PgBouncer refuses search_path as a startup parameter, so no other pool can have one",
 	"TestCommitWhileTheListenerIsAway":                  "it cuts the listener's connection, which goes past the pooler",
 	"TestSynchronousStandbyPromotedInAStorm":            "its pools find the promoted server by themselves: behind a pooler that is the pooler's work",
 	"TestAsynchronousFailoverLosesRowAndRecordTogether": "the same",
