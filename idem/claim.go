@@ -40,8 +40,8 @@ func enclosingClaim(ctx context.Context, match func(*claim) bool) (c *claim, ok 
 
 // DownstreamKey derives an idempotency key for a call that the handler makes to
 // another service. It is the same in every run for one key and name, and differs
-// for any other key, scope or name. It does not show the key, but who can guess
-// that can recognize it. Outside a protected request it returns "".
+// for any other key, scope or name. It does not show the key, but whoever
+// can guess the key can recognize it. Outside a protected request it returns "".
 func DownstreamKey(ctx context.Context, name string) string {
 	c, ok := enclosingClaim(ctx, func(*claim) bool { return true })
 	if !ok {

@@ -103,8 +103,9 @@ type Config struct {
 	// Defaults to [DefaultPolicy], except that without a transaction every 4xx
 	// is kept.
 	Policy func(status int, header http.Header) Disposition
-	// ErrorHandler answers a request that the middleware refuses. [ProblemFor]
-	// tells what err means to a client. Defaults to [WriteProblem].
+	// ErrorHandler answers a request that the middleware refuses, before it returns;
+	// where it writes nothing, [WriteProblem] answers. [ProblemFor] tells what err
+	// means to a client. Defaults to WriteProblem.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 
 	// ReplayHeaderName is the response header that marks a replay; its value is

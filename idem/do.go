@@ -16,8 +16,8 @@ import (
 // request is what fn is asked to do. It is hashed, so that a key which comes
 // with another request is [ErrHashMismatch]: by its JSON form, or by the caller
 // if it is a [RequestHash]. Fields that are not exported do not count, but a
-// request that holds a struct of which JSON shows nothing else, or in which an
-// embedded field hides the others, or a string that is not UTF-8, is
+// request that holds a struct of which JSON shows no field, or whose embedded
+// fields hide others, or a string that is not UTF-8, is
 // [ErrRequestUnreadable]: another one would look like it. A request that is a
 // string may be any. With nil the key alone says what is asked for.
 //

@@ -1,8 +1,11 @@
 package idem_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +48,24 @@ func TestDoRefusesRequestsThatEmbeddingHides(t *testing.T) {
 		*dated
 		To string
 	}
+	type dashed struct {
+		time.Time `json:"-"` // its method is promoted all the same
+		Amount    int
+	}
+	type priced struct {
+		cents
+		To string
+	}
+	type booking struct { // of two MarshalJSON none is promoted, and no field shows
+		Start
+		End
+		Room string
+	}
+	type price struct { // in a map its pointer's methods do not count
+		big.Int
+		Currency string
+	}
+	type order struct{ What instruction }
 	little, much := dated{theDay, 1}, dated{theDay, 1000}
 	a, b := transfer{from{"a"}, to{"b"}, 1}, transfer{from{"a"}, to{"mallory"}, 1}
 	for name, pair := range map[string][2]any{
@@ -53,6 +74,11 @@ func TestDoRefusesRequestsThatEmbeddingHides(t *testing.T) {
 		"PromotedMethodInSlice":   {[]dated{little}, []dated{much}},
 		"PromotedMethodInAny":     {map[string]any{"at": little}, map[string]any{"at": much}},
 		"PromotedMethodInPointer": {pointing{&little, "a"}, pointing{&little, "b"}},
+		"PromotedMethodDashed":    {dashed{theDay, 1}, dashed{theDay, 1000}},
+		"PromotedMethodOfNumber":  {priced{1, "a"}, priced{1, "b"}},
+		"PromotedInInterface":     {order{little}, order{much}},
+		"TwoMethods":              {booking{Start{theDay}, End{theDay}, "r"}, booking{Start{theDay.AddDate(1, 0, 0)}, End{theDay}, "r"}},
+		"MethodOfPointerInMap":    {map[string]price{"a": {*big.NewInt(1), "EUR"}}, map[string]price{"a": {*big.NewInt(2), "EUR"}}},
 		"AmbiguousName":           {a, b},
 		"AmbiguousNameInAny":      {[]any{&a}, []any{&b}},
 	} {
@@ -94,6 +120,10 @@ func TestDoTakesRequestsThatEmbed(t *testing.T) {
 		"OuterName":   outer{from{"a"}, to{"b"}, "c"},
 		"TaggedName":  preferred{from{"a"}, "b"},
 		"Circle":      deeper{&circular{}, from{"a"}},
+		"SameAsPart":  optionalTime{theDay, true},
+		"Locked":      &lockedTime{Time: theDay},
+		"Shadowing":   shadowing{base{"\xff"}, "c"},
+		"PartPanics":  wrapped{Amount: 1},
 		"InAny":       []any{only{theDay}, shown{theDay, 1}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,4 +139,97 @@ func TestDoTakesRequestsThatEmbed(t *testing.T) {
 type circular struct {
 	*circular //nolint:unused // for what JSON makes of it
 	Amount    int
+}
+
+type cents int
+
+func (c cents) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%d", int(c)), nil }
+
+type Start struct{ time.Time }
+
+type End struct{ time.Time }
+
+type instruction interface {
+	json.Marshaler
+	Unix() int64
+}
+
+// optionalTime shows all it has, and sometimes as its part would.
+type optionalTime struct {
+	time.Time
+	Set bool
+}
+
+func (o optionalTime) MarshalJSON() ([]byte, error) {
+	if !o.Set {
+		return []byte("null"), nil
+	}
+	return o.Time.MarshalJSON()
+}
+
+type lockedTime struct {
+	sync.Mutex
+	time.Time
+}
+
+type base struct{ ID string }
+
+// shadowing has a field in the place of its base's.
+type shadowing struct {
+	base
+	ID string
+}
+
+// Picky cannot be encoded, and wrapped does without.
+type Picky struct{ m map[string]int }
+
+func (p Picky) MarshalJSON() ([]byte, error) {
+	p.m["seen"]++
+	return []byte("1"), nil
+}
+
+type wrapped struct {
+	Picky
+	Amount int
+}
+
+func (w wrapped) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%d", w.Amount), nil }
+
+// account is encoded under a lock of its own.
+type account struct {
+	mu      sync.Mutex
+	balance int
+}
+
+func (a *account) MarshalJSON() ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return fmt.Appendf(nil, "%d", a.balance), nil
+}
+
+// A request is looked at without its locks: nothing of what they guard is touched.
+func TestDoTouchesNothingThatALockGuards(t *testing.T) {
+	t.Parallel()
+	a := new(account)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				a.mu.Lock()
+				a.balance = 0
+				a.mu.Unlock()
+			}
+		}
+	}()
+	for range 100 {
+		if errs, _ := doBoth(t, [2]any{map[string]any{"account": a}, nil}); errs[0] != nil {
+			t.Fatal(errs[0])
+		}
+	}
+	close(stop)
+	<-stopped
 }

@@ -16,19 +16,24 @@ var errNotUTF8 = errors.New("idem: a string in the request is not valid UTF-8, a
 
 // refuseHidden returns an error if encoded, the JSON form of v, may be that of
 // another request, too: where a struct stands there without any of its fields,
-// where a string is not UTF-8, and where something embedded hides other fields.
+// where a string is not UTF-8, and where the shape of a struct hides some of it.
 // The first two leave a trace in encoded, which may be innocent, and the third one
-// in the type; where there is none, there is nothing to look for.
+// in the types; where there is none, there is nothing to look for.
 func refuseHidden(v reflect.Value, encoded []byte) error {
-	if !bytes.Contains(encoded, []byte("{}")) && !bytes.Contains(encoded, []byte(`\ufffd`)) && !mayEmbed(v.Type()) {
-		return nil
+	s := hiddenSearch{
+		seen:  make(map[reference]bool),
+		empty: bytes.Contains(encoded, []byte("{}")),
+		bytes: bytes.Contains(encoded, []byte(`\ufffd`)),
 	}
-	return hiddenSearch{}.value(v)
+	return s.value(v)
 }
 
 // hiddenSearch looks at all that encoding/json shows of a value, and in the same
 // way. It holds what was looked at: what JSON leaves out may lead in a circle.
-type hiddenSearch map[reference]bool
+type hiddenSearch struct {
+	seen         map[reference]bool
+	empty, bytes bool // the traces that there are: of empty structs, and of bytes
+}
 
 // reference is a pointer, a map or a slice.
 type reference struct {
@@ -37,33 +42,53 @@ type reference struct {
 	length  int
 }
 
+// needless tells whether there is nothing to look for in a value of type t.
+func (s hiddenSearch) needless(t reflect.Type) bool {
+	return !s.empty && !s.bytes && !mayHide(t)
+}
+
 func (s hiddenSearch) value(v reflect.Value) error {
-	if err := refusePromoted(v); err != nil {
-		return err
-	}
-	switch {
-	case implements[json.Marshaler](v): // it shows what it likes
+	if s.needless(v.Type()) {
 		return nil
-	case implements[encoding.TextMarshaler](v):
-		return lookAtText(v)
 	}
 	switch v.Kind() {
-	case reflect.String:
-		return lookAtString(v.String())
 	case reflect.Interface:
 		if v.IsNil() {
 			return nil
 		}
 		return s.value(v.Elem())
-	case reflect.Pointer, reflect.Map, reflect.Slice:
+	case reflect.Pointer:
+		return s.follow(v)
+	}
+	asJSON, asText := implements[json.Marshaler](v), implements[encoding.TextMarshaler](v)
+	if v.Kind() == reflect.Struct && (asJSON || asText) {
+		if err := shapeOf(v.Type()).byMethod; err != nil {
+			return err
+		}
+	}
+	switch {
+	case asJSON: // it shows what it likes
+		return nil
+	case asText:
+		return s.lookAtText(v)
+	}
+	return s.plain(v)
+}
+
+// plain looks at a value that no method of its own encodes.
+func (s hiddenSearch) plain(v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.String:
+		return s.lookAtString(v.String())
+	case reflect.Map, reflect.Slice:
 		return s.follow(v)
 	case reflect.Array:
 		return s.elements(v)
 	case reflect.Struct:
-		if t := v.Type(); t.Size() > 0 && !showsField(t) {
+		if t := v.Type(); s.empty && t.Size() > 0 && !showsField(t) {
 			return fmt.Errorf("idem: JSON shows nothing of a %v in the request: give Do a RequestHash", t)
 		}
-		if err := refuseAmbiguous(v.Type()); err != nil {
+		if err := shapeOf(v.Type()).byFields; err != nil {
 			return err
 		}
 		return s.fields(v)
@@ -77,10 +102,10 @@ func (s hiddenSearch) first(v reflect.Value) bool {
 	if v.Kind() == reflect.Slice {
 		r.length = v.Len()
 	}
-	if v.IsNil() || s[r] {
+	if v.IsNil() || s.seen[r] {
 		return false
 	}
-	s[r] = true
+	s.seen[r] = true
 	return true
 }
 
@@ -93,6 +118,9 @@ func (s hiddenSearch) follow(v reflect.Value) error {
 	case v.Kind() == reflect.Slice:
 		return s.elements(v)
 	}
+	if s.needless(v.Type()) {
+		return nil
+	}
 	for entry := v.MapRange(); entry.Next(); {
 		if err := errors.Join(s.key(entry.Key()), s.value(entry.Value())); err != nil {
 			return err
@@ -104,12 +132,15 @@ func (s hiddenSearch) follow(v reflect.Value) error {
 // key looks at the key of a map, of which a string is taken as it is.
 func (s hiddenSearch) key(v reflect.Value) error {
 	if v.Kind() == reflect.String {
-		return lookAtString(v.String())
+		return s.lookAtString(v.String())
 	}
 	return s.value(v)
 }
 
 func (s hiddenSearch) elements(v reflect.Value) error {
+	if s.needless(v.Type().Elem()) {
+		return nil
+	}
 	for i := range v.Len() {
 		if err := s.value(v.Index(i)); err != nil {
 			return err
@@ -141,8 +172,8 @@ func (s hiddenSearch) field(f reflect.StructField, v reflect.Value) error {
 	return nil
 }
 
-func lookAtString(text string) error {
-	if !utf8.ValidString(text) {
+func (s hiddenSearch) lookAtString(text string) error {
+	if s.bytes && !utf8.ValidString(text) {
 		return errNotUTF8
 	}
 	return nil
@@ -150,7 +181,10 @@ func lookAtString(text string) error {
 
 // lookAtText looks at the text of an encoding.TextMarshaler. That it can be had
 // was seen when it was encoded.
-func lookAtText(v reflect.Value) error {
+func (s hiddenSearch) lookAtText(v reflect.Value) error {
+	if !s.bytes {
+		return nil
+	}
 	if !v.Type().Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
 		v = v.Addr()
 	}
@@ -161,7 +195,7 @@ func lookAtText(v reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	return lookAtString(string(text))
+	return s.lookAtString(string(text))
 }
 
 // implements tells whether encoding/json finds the methods of M in v. It finds

@@ -30,7 +30,7 @@ func (e *PermanentError) Error() string {
 // as for the first call.
 func (e *PermanentError) Is(target error) bool {
 	t, ok := target.(*PermanentError)
-	return ok && t != nil && t.Code != "" && t.Code == e.Code
+	return ok && e != nil && t != nil && t.Code != "" && t.Code == e.Code
 }
 
 // Permanent marks err as one that [Do] keeps: a [PermanentError] with its text,

@@ -86,7 +86,7 @@ func TestDoTypedNilPermanentError(t *testing.T) {
 		var none *idem.PermanentError
 		return 1, none
 	})
-	if err == nil {
-		t.Error("no error")
+	if err == nil || errors.Is(err, &idem.PermanentError{Code: "declined"}) {
+		t.Errorf("error %v", err)
 	}
 }

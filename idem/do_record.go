@@ -44,13 +44,8 @@ func (*call) policy(response Cached, _ bool) Disposition {
 
 // encode returns the record of a result, and the result as it is read again.
 func (c *call) encode(result any) (record Cached, again any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			record, again, err = Cached{}, nil, fmt.Errorf("%w: panic: %v", ErrResultUnencodable, v)
-		}
-	}()
 	record = Cached{Status: statusResult, Header: http.Header{codecHeader: {c.config.Codec.Name()}}}
-	if record.Body, err = c.config.Codec.Marshal(result); err == nil {
+	if record.Body, err = c.marshal(result); err == nil {
 		again, err = c.decode(record)
 	}
 	if err != nil {
@@ -59,11 +54,25 @@ func (c *call) encode(result any) (record Cached, again any, err error) {
 	return record, again, nil
 }
 
-func (c *call) decode(record Cached) (any, error) {
+// marshal makes an error of a panic of the result's own methods: what was to be
+// encoded has taken effect.
+func (c *call) marshal(result any) (body []byte, err error) {
+	defer panicOfCodec(&err)
+	return c.config.Codec.Marshal(result)
+}
+
+func panicOfCodec(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("idem: the codec panicked: %v", v)
+	}
+}
+
+func (c *call) decode(record Cached) (result any, err error) {
+	defer panicOfCodec(&err)
 	if name := record.Header.Get(codecHeader); name != c.config.Codec.Name() {
 		return nil, fmt.Errorf("idem: the record's codec is %q and not %q", name, c.config.Codec.Name())
 	}
-	result := c.blank()
+	result = c.blank()
 	return result, c.config.Codec.Unmarshal(record.Body, result)
 }
 

@@ -44,7 +44,7 @@ var (
 	// or Do was given a request of which its hash would not show everything.
 	ErrRequestUnreadable = errors.New("idem: request could not be read")
 	// ErrRequestTooLarge: the request body exceeds Config.MaxRequestBytes.
-	ErrRequestTooLarge = errors.New("idem: request body is larger than MaxRequestBytes")
+	ErrRequestTooLarge = errors.New("idem: request body is larger than its limit")
 	// ErrResponseTooLarge: the response exceeds Config.MaxResponseBytes, or the
 	// result DoConfig.MaxResultBytes. In a transaction nothing was kept.
 	ErrResponseTooLarge = errors.New("idem: response is larger than MaxResponseBytes, or MaxResultBytes of Do")

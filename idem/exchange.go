@@ -1,8 +1,10 @@
 package idem
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime"
 	"sync"
@@ -182,7 +184,7 @@ func (x *exchange) serveUnprotected() (status int) {
 func (x *exchange) refuse(err error) (status int) {
 	w := &statusWriter{ResponseWriter: x.w}
 	x.config.ErrorHandler(w, x.r, err)
-	if w.status == 0 {
+	if w.status == 0 && !w.hijacked {
 		// Nothing was written; net/http would make a success of it.
 		WriteProblem(w, x.r, err)
 	}
@@ -192,7 +194,8 @@ func (x *exchange) refuse(err error) (status int) {
 // statusWriter remembers the status of what is written through it.
 type statusWriter struct {
 	http.ResponseWriter
-	status int
+	status   int
+	hijacked bool
 }
 
 func (w *statusWriter) WriteHeader(status int) {
@@ -203,10 +206,27 @@ func (w *statusWriter) WriteHeader(status int) {
 }
 
 func (w *statusWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError is found by http.ResponseController, and so is Hijack.
+func (w *statusWriter) FlushError() error {
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *statusWriter) begin() {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(p)
+}
+
+// Hijack leaves the answer to the error handler, whatever that is.
+func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.hijacked = err == nil
+	return conn, buffered, err
 }
 
 // Unwrap lets an error handler reach what the writer of the server can do.

@@ -40,15 +40,15 @@ const (
 type Event struct {
 	// Outcome is the end of the request; one of a closed set.
 	Outcome Outcome
-	// Late: this is the end, in the background, of a request that was answered, and
-	// told, before: of a Commit that was repeated, or of a handler that came back
-	// after its time. Status, Runs and Reserve are those of the first event, and
-	// zero here, so that sums over all events are right.
+	// Late: the end, in the background, of a request whose client has an event of
+	// its own: of a Commit that was repeated, or of a handler that returned after its
+	// time. It is mostly told after the other. Status, Runs and Reserve are zero
+	// here, so that sums over all events are right.
 	Late bool
 	// Status is the HTTP status that was sent, 0 after a panic and from Do.
 	Status int
 	// KeyDigest identifies the stored key without showing it: the first 16
-	// hexadecimal digits of its SHA-256. Who can guess a key can recognize it.
+	// hexadecimal digits of its SHA-256. Whoever can guess a key can recognize it.
 	// Empty if the request has no valid key.
 	KeyDigest string
 	// Key is the stored key in clear, only with Config.ObserveKeys.

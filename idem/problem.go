@@ -173,7 +173,7 @@ func (k problemKind) problem() Problem {
 func ProblemFor(err error) Problem {
 	p := kindOf(err).problem()
 	var told *refusal
-	if p.Status < http.StatusInternalServerError && errors.As(err, &told) {
+	if p.Status < http.StatusInternalServerError && !errors.Is(err, ErrScopeDenied) && errors.As(err, &told) {
 		p.Detail = told.detail
 	}
 	return p

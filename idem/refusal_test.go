@@ -1,9 +1,13 @@
 package idem_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,5 +179,29 @@ func TestErrorHandlerThatWritesNothing(t *testing.T) {
 		func(http.ResponseWriter, *http.Request) {})
 	if a := send(t, srv, request{}); a.status != 400 || a.problem(t) != "key-missing" {
 		t.Errorf("answer %+v", a)
+	}
+}
+
+// An ErrorHandler that takes the connection answers as it likes.
+func TestErrorHandlerThatHijacks(t *testing.T) {
+	t.Parallel()
+	var seen events
+	var logged bytes.Buffer
+	cfg := idem.Config{Store: newMemory(t), Required: true, Observer: seen.observe, ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 418 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") //nolint:errcheck // the same
+	}}
+	srv := httptest.NewUnstartedServer(idem.RESTMiddleware(cfg)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	srv.Config.ErrorLog = log.New(&logged, "", 0)
+	srv.Start()
+	a := send(t, srv, request{})
+	srv.Close()
+	if e := seen.wait(t, 1)[0]; a.status != 418 || logged.String() != "" || e.Status != 0 {
+		t.Errorf("answer %+v, logged %q, event %+v", a, logged.String(), e)
 	}
 }

@@ -115,7 +115,7 @@ func TestScopeDeniedWhateverItsErrorIs(t *testing.T) {
 		tenant := r.Header.Get("X-Tenant")
 		return tenant, idem.ValidateKey(tenant)
 	}}, func(http.ResponseWriter, *http.Request) { t.Error("handler ran") })
-	if a := send(t, srv, request{key: "k"}); a.status != 403 || a.problem(t) != "scope-denied" {
+	if a := send(t, srv, request{key: "k"}); a.status != 403 || a.problem(t) != "scope-denied" || strings.Contains(a.body, "detail") {
 		t.Errorf("answer %+v", a)
 	}
 }

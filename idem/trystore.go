@@ -8,8 +8,8 @@ import (
 // A store may panic: a decorator of it, or what it calls, as the key service of a
 // cipher or the tracer of a driver. That is the request's panic, as one of the
 // handler is; but nothing may stay reserved behind it, and in the background, where
-// nobody could recover, it is an error like any other. Both calls leave it to their
-// callers what becomes of the reservation.
+// nobody could recover, it is an error like any other. All three calls leave it to
+// their callers what becomes of the reservation, and of an answer that is ready.
 
 func (e *execution) tryReserve(t *try) (existing *Cached, fresh bool, err error) {
 	returned := false

@@ -9,8 +9,8 @@ import (
 )
 
 // Config says how a Store works. Its zero value is good for most. New refuses
-// durations that are negative or so short that a unit seems to be missing. It is
-// copied by New; changing it later has no effect.
+// durations that are negative or, but for CloseTimeout, so short that a unit seems to
+// be missing. It is copied by New; changing it later has no effect.
 type Config struct {
 	// Prefix begins the name of every Redis key. Its empty braces make a Cluster
 	// spread the records by their whole keys, whatever braces a client's key

@@ -10,8 +10,8 @@ import (
 )
 
 // Config says how a Store works. Its zero value is good for most. New refuses
-// negative sizes, and durations that are negative or so short that a unit seems to
-// be missing. It is copied by New; changing it later has no effect.
+// negative sizes, and durations that are negative or, but for CloseTimeout, so short
+// that a unit seems to be missing. It is copied by New; changing it later has no effect.
 type Config struct {
 	// Schema is the schema of the records table. Set it where every [WithTx] comes
 	// with a search_path of its own. One that does not exist is noticed by the first

@@ -3,6 +3,7 @@ package txstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,7 +12,15 @@ import (
 
 // connect opens a connection as the pool does, and finds out whether it leads to
 // the server itself.
-func (l *listener) connect(ctx context.Context) (*pgx.Conn, error) {
+//
+// It runs where nobody recovers: a panic of pgx, at a Config.ListenConn that was made
+// by hand, or of a hook of the pool is an error.
+func (l *listener) connect(ctx context.Context) (_ *pgx.Conn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("txstore: panic while connecting for notifications: %v", p)
+		}
+	}()
 	config := l.store.config.ListenConn
 	if config == nil {
 		pool := l.store.pool.Config()

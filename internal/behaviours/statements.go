@@ -66,7 +66,7 @@ var statements = []statement{
 	{false, "A decorator that forwards only the three verbs keeps a store transactional."},
 	{false, "Routes behind http.StripPrefix with equal remainders do not replay each other."},
 	{false, "Long keys with long scopes are accepted up to the bound and refused beyond it, before the handler."},
-	{false, "No byte reaches the client before Commit: no Flusher, Flush refused; deadlines are passed on."},
+	{false, "No byte reaches the client before Commit: no Flusher, Flush refused; write deadlines are passed on."},
 	{true, "What is handed over or kept in memory is a copy: changing a replay changes nobody else's."},
 	{true, "The same key inside its own attempt is a clear error or passes once, never a wait for itself."},
 }
