@@ -56,6 +56,9 @@ func (r reply) expiry(asked time.Time) time.Time {
 	return asked.Add(time.Duration(min(r.number, longest)) * time.Microsecond)
 }
 
+// fresh tells whether the key is the caller's.
+func (r reply) fresh() bool { return r.kind == replyFresh || r.kind == replyOwn }
+
 // answer is the end of a call.
 type answer struct {
 	reply reply
@@ -248,12 +251,12 @@ func mayHaveRun(err error) bool {
 // repeats tells whether go-redis repeats a call that the server refuses so, as in a
 // failover: the reply to an earlier try may have been lost.
 func repeats(err error) bool {
-	for _, state := range []string{"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"} {
+	for _, state := range []string{"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"} {
 		if redis.HasErrorPrefix(err, state) {
 			return true
 		}
 	}
-	return false
+	return redis.IsMaxClientsError(err)
 }
 
 // isRefused tells whether the server has answered with an error.

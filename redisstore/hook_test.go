@@ -43,9 +43,11 @@ func (b *breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	}
 }
 
-// A hook that refuses a batch leaves no error in its commands.
+// batch is so many calls at a time that some travel together.
 const batch = 40
 
+// A hook that refuses a batch leaves no error in its commands.
+//
 // Behaviour 30.
 func TestHookThatRefusesABatchLosesNoLease(t *testing.T) {
 	t.Parallel()

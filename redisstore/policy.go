@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -47,9 +48,17 @@ func (s *Store) checkNodes(ctx context.Context) error {
 	return s.checkNode(ctx, s.client)
 }
 
+// hasNoConfig tells whether the server has refused the command, and not the client.
+// HasErrorPrefix takes an "ERR" away before it compares.
+func hasNoConfig(err error) bool {
+	var refused redis.Error
+	return redis.HasErrorPrefix(err, "NOPERM") || errors.As(err, &refused) && strings.HasPrefix(refused.Error(), "ERR ") &&
+		!redis.IsMaxClientsError(err)
+}
+
 func (s *Store) checkNode(ctx context.Context, node redis.Cmdable) error {
 	settings, err := node.ConfigGet(ctx, policySetting).Result()
-	if redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "ERR") {
+	if hasNoConfig(err) {
 		s.config.OnError(fmt.Errorf("redisstore: %s cannot be read, see that it is %s: %w", policySetting, keepsAll, err))
 		return nil
 	}

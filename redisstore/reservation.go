@@ -39,9 +39,6 @@ type reservation struct {
 // if another call of the same attempt has it already: the server takes the second
 // one for a repetition of the first, whose reply was lost.
 func (q *request) hold(began time.Time) bool {
-	if q.holds() {
-		return false
-	}
 	s := q.store
 	r := &reservation{store: s, key: q.key, id: q.id, name: q.name, lease: q.lease, ttl: millis(q.ttl), plain: q.attempt == nil, held: true}
 	// Without an attempt nobody can be told, and nobody may come to settle it.

@@ -149,13 +149,13 @@ func (q *request) probe() (finding, error) {
 		return finding{}, waitEnded(q.ctx, q.seen)
 	case err != nil:
 		return finding{}, unavailable(err)
-	case a.kind == replyFresh && time.Since(began) >= q.store.config.Lease:
+	case a.fresh() && time.Since(began) >= q.store.config.Lease:
 		// Somebody else may have the key by now.
 		q.giveUp()
 		return finding{}, fmt.Errorf("redisstore: %w: the reply took as long as Config.Lease, %v", idem.ErrStoreUnavailable, q.store.config.Lease)
-	case a.kind == replyFresh && !q.hold(began):
+	case a.kind == replyOwn && q.holds(), a.fresh() && !q.hold(began):
 		return finding{}, idem.ErrNested
-	case a.kind == replyFresh:
+	case a.fresh():
 		return finding{fresh: true}, nil
 	case a.kind == replyHeld:
 		return held(a)

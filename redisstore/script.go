@@ -42,6 +42,7 @@ func newScript(text string) *script {
 // The kinds of replies: a word that a script says, or that a number stands for.
 const (
 	replyFresh      = "fresh"
+	replyOwn        = "own" // fresh, and the attempt's lease was there
 	replyHeld       = "held"
 	replyExpired    = "expired"
 	replyCommitted  = "committed"

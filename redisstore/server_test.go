@@ -145,3 +145,13 @@ func TestWrongPasswordIsRefused(t *testing.T) {
 		t.Errorf("New: %v, want the server's refusal", err)
 	}
 }
+
+// A server that has no CONFIG, as one that somebody else runs, is used, and told of.
+func TestServerWithoutConfigIsNotRefused(t *testing.T) {
+	t.Parallel()
+	server := ownServer(t, redisserver.Options{Settings: []string{`rename-command CONFIG ""`}})
+	w := newWorld(t, given{Addr: server.Addr()})
+	if troubles := w.troubles(); len(troubles) != 1 || !strings.Contains(troubles[0].Error(), "maxmemory-policy") {
+		t.Errorf("told to OnError: %v, want that the policy cannot be read", troubles)
+	}
+}

@@ -17,7 +17,9 @@ func (q *request) reserveBy(c *call) (reply, error) {
 	if !ok {
 		return reply{}, context.DeadlineExceeded
 	}
-	if a.err != nil && mayHaveRun(a.err) {
+	// After a plain command that was refused the script follows, and takes as its own
+	// what that may have reserved.
+	if a.err != nil && mayHaveRun(a.err) && (c.script != nil || !isRefused(a.err)) {
 		q.giveUp()
 	}
 	return a.reply, a.err
@@ -30,7 +32,7 @@ func (q *request) giveUp() {
 	go func() {
 		defer q.store.running.End()
 		defer settled()
-		q.store.undo(q.key, q.id)
+		q.undo()
 	}()
 }
 
@@ -44,7 +46,14 @@ func (r *reservation) leave() (settled func()) { return r.store.calls.begin(owne
 // late is given the answer to a call that may have reserved, and that nobody waits
 // for any more.
 func (q *request) late(a answer) {
-	if a.err == nil && (a.reply.kind == replyFresh || q.isOwn(a.reply)) || a.err != nil && mayHaveRun(a.err) {
+	if a.err == nil && (a.reply.fresh() || q.isOwn(a.reply)) || a.err != nil && mayHaveRun(a.err) {
+		q.undo()
+	}
+}
+
+// undo gives up what the request may have reserved, unless its attempt holds the key.
+func (q *request) undo() {
+	if !q.holds() {
 		q.store.undo(q.key, q.id)
 	}
 }
@@ -59,7 +68,7 @@ func (q *request) isOwn(a reply) bool {
 // lease, unless the call arrives in the end.
 func (s *Store) undo(key, id string) {
 	c := s.releaseCall(context.Background(), key, id)
-	c.stays = true
+	c.stays, c.leave = true, func() func() { return s.calls.begin(owner{key, id}) }
 	if _, err := s.run(c); err != nil {
 		s.config.OnError(fmt.Errorf("redisstore: a reservation that nobody uses stays until its lease ends: %w", err))
 	}
@@ -71,7 +80,13 @@ func (s *Store) undo(key, id string) {
 // end, or complete, what it gets.
 type calls struct {
 	mu sync.Mutex // guards of
-	of map[owner]chan struct{}
+	of map[owner]*leftCalls
+}
+
+// leftCalls are the calls of one owner.
+type leftCalls struct {
+	count int
+	ended chan struct{} // closed when count is 0 again
 }
 
 // owner is an attempt and one of its keys.
@@ -82,30 +97,34 @@ func (c *calls) begin(o owner) (done func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {
-		c.of = make(map[owner]chan struct{})
+		c.of = make(map[owner]*leftCalls)
 	}
-	ended := make(chan struct{})
-	c.of[o] = ended
+	l := c.of[o]
+	if l == nil {
+		l = &leftCalls{ended: make(chan struct{})}
+		c.of[o] = l
+	}
+	l.count++
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.of[o] == ended {
+		if l.count--; l.count == 0 {
 			delete(c.of, o)
+			close(l.ended)
 		}
-		close(ended)
 	}
 }
 
 // wait returns when no such call of o is under way.
 func (c *calls) wait(ctx context.Context, o owner) error {
 	c.mu.Lock()
-	ended := c.of[o]
+	l := c.of[o]
 	c.mu.Unlock()
-	if ended == nil {
+	if l == nil {
 		return nil
 	}
 	select {
-	case <-ended:
+	case <-l.ended:
 		return nil
 	case <-ctx.Done():
 		return waitEnded(ctx, false)

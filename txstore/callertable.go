@@ -27,7 +27,7 @@ func (s *Store) callersTable(ctx context.Context, tx pgx.Tx, conn *pgx.Conn) (*t
 	if t := s.table.Load(); t != nil {
 		return t, nil
 	}
-	if !sameWay(conn.Config(), s.pool.Config().ConnConfig) {
+	if !sameWay(conn.Config(), s.pool.Config()) {
 		return s.poolsTable(ctx)
 	}
 	if s.config.Schema != "" {
@@ -44,8 +44,13 @@ func (s *Store) callersTable(ctx context.Context, tx pgx.Tx, conn *pgx.Conn) (*t
 }
 
 // sameWay tells whether connections that are made so lead to one database, and
-// search it for tables in one way.
-func sameWay(a, b *pgx.ConnConfig) bool {
+// search it for tables in one way. What the pool's BeforeConnect may have made of its
+// connections is not compared: it can be another user each time.
+func sameWay(a *pgx.ConnConfig, pool *pgxpool.Config) bool {
+	b := pool.ConnConfig
+	if pool.BeforeConnect != nil {
+		return a.ConnString() == b.ConnString()
+	}
 	for _, parameter := range []string{"search_path", "role", "options"} {
 		if a.RuntimeParams[parameter] != b.RuntimeParams[parameter] {
 			return false
@@ -63,7 +68,7 @@ func (s *Store) poolsTable(ctx context.Context) (found *table, err error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("txstore: the connection has another search_path or role than it began with, and the records table was not found by a further one: set Config.Schema: %w", err)
+		return nil, fmt.Errorf("txstore: the connection is of another pool, or has another search_path or role than it began with, and the records table was not found by one of the Store's: set Config.Schema: %w", err)
 	}
 	return found, nil
 }

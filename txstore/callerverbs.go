@@ -3,6 +3,7 @@ package txstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -214,7 +215,10 @@ func (c *callerTx) release(ctx context.Context, s *Store, key string) error {
 		return err
 	}
 	if own := held.get(k); own != nil && own.committed {
-		if _, stands, err := c.recorded(ctx, t, key, own); stands || err != nil {
+		switch _, stands, err := c.recorded(ctx, t, key, own); {
+		case errors.Is(err, pgx.ErrTxClosed), sqlState(err) == "25P02":
+			return nil // up to who ends the transaction, or has
+		case stands || err != nil:
 			return err
 		}
 	}

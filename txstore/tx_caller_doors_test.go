@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/txstore"
@@ -108,4 +109,44 @@ func TestEndedCallersTransactionTouchesNoConnection(t *testing.T) {
 	}
 	defer rows.Close()
 	w.within(ctx, "k").mustFail(pgx.ErrTxClosed)
+}
+
+// A pool may have another user for each connection: the caller's is the pool's all the
+// same, and the only one.
+func TestCallerOnTheLastConnectionOfAUserMadeByBeforeConnect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Conns: 1, Config: txstore.Config{AcquireTimeout: 500 * time.Millisecond}, Pool: func(c *pgxpool.Config) {
+		user, password := c.ConnConfig.User, c.ConnConfig.Password
+		c.ConnConfig.User, c.ConnConfig.Password = "nobody", "none"
+		c.BeforeConnect = func(_ context.Context, cc *pgx.ConnConfig) error {
+			cc.User, cc.Password = user, password
+			return nil
+		}
+	}})
+	ctx, _ := w.begin(pgx.TxOptions{})
+	w.within(ctx, "k").mustBeFresh()
+}
+
+// Release is deferred, and so comes at every end.
+func TestReleaseAfterACommitWhateverTheTransactionHasComeTo(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(context.Context, pgx.Tx) error{
+		"Committed": func(ctx context.Context, tx pgx.Tx) error { return tx.Commit(ctx) },
+		"Aborted": func(ctx context.Context, tx pgx.Tx) error {
+			_, _ = tx.Exec(ctx, "SELECT 1/0")
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{})
+			ctx, tx := w.begin(pgx.TxOptions{})
+			a := w.within(ctx, "k").mustBeFresh()
+			a.mustCommit("paid")
+			if err := end(ctx, tx); err != nil {
+				t.Fatal(err)
+			}
+			a.mustRelease()
+		})
+	}
 }

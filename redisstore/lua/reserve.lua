@@ -53,5 +53,6 @@ end
 -- Whoever waits for the end of the lease that was here does not know that it has
 -- changed hands, and is to be told of the end of this one.
 local mark = r and r.state == 'L' and WATCHED or ''
+local mine = r and r.state == 'L' and r.attempt == ARGV[1]
 redis.call('SET', KEYS[1], ARGV[4] .. mark, 'PX', ARGV[2])
-return { 'fresh' }
+return { mine and 'own' or 'fresh' }
