@@ -84,9 +84,10 @@ type call struct {
 	// givenUp: there is no answer, its time was over.
 	givenUp bool
 
-	// leave is called when the caller leaves before the answer has come, and settled,
-	// which it returns, when that has come. Both may be nil.
-	leave   func() (settled func())
+	// notes takes the call, as owner's, when the caller leaves before the answer has
+	// come; nil: nobody need know. settled is called when that has come.
+	notes   *calls
+	owner   owner
 	settled func()
 }
 
@@ -169,11 +170,11 @@ func (c *call) isLeft() bool { return c.over.Load() && !c.stays }
 
 // abandon returns false if there is an answer already.
 func (c *call) abandon() bool {
-	if c.leave == nil {
+	if c.notes == nil {
 		return c.over.CompareAndSwap(false, true)
 	}
 	// Before the answer can meet it.
-	c.settled = c.leave()
+	c.settled = c.notes.begin(c.owner)
 	if c.over.CompareAndSwap(false, true) {
 		return true
 	}

@@ -51,7 +51,7 @@ func (s *Store) Reserve(ctx context.Context, key, requestHash string, ttl time.D
 	q.attempt, _ = idem.AttemptFromContext(ctx)
 	q.id = idOf(q.attempt)
 	q.name, q.lease = s.redisKey(key), encodeLease(q.id, requestHash)
-	if err := s.calls.wait(ctx, owner{key, q.id}); err != nil {
+	if err := s.calls.wait(ctx, q.owner()); err != nil {
 		return nil, false, err
 	}
 	if q.attempt != nil && q.attempt.NoWait() {

@@ -86,7 +86,7 @@ func (s *Store) Commit(ctx context.Context, key, requestHash string, response id
 	r := s.reservationIn(ctx, key)
 	c := newCall(ctx, commitScript, r.name,
 		&r.lease, &r.ttl, &r.remember, encodeCompleted(r.id, requestHash, response), s.listener.publish)
-	c.stays, c.leave = true, r.leave
+	c.stays, c.notes, c.owner = true, &s.calls, owner{key, r.id}
 	asked := time.Now()
 	a, err := s.run(c)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Store) Release(ctx context.Context, key string) error {
 		return nil
 	}
 	c := s.releaseCall(ctx, key, r.id)
-	c.stays, c.leave = true, r.leave
+	c.stays, c.notes, c.owner = true, &s.calls, owner{key, r.id}
 	_, err := s.run(c)
 	s.flights.poke(key)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // background.
 func (q *request) reserveBy(c *call) (reply, error) {
 	s := q.store
-	c.request, c.leave = q, q.leave
+	c.request, c.notes, c.owner = q, &s.calls, q.owner()
 	a, ok := s.await(c)
 	if !ok {
 		return reply{}, context.DeadlineExceeded
@@ -27,7 +27,7 @@ func (q *request) reserveBy(c *call) (reply, error) {
 
 // giveUp gives up in the background what the request may have reserved.
 func (q *request) giveUp() {
-	settled := q.leave()
+	settled := q.store.calls.begin(q.owner())
 	q.store.running.More()
 	go func() {
 		defer q.store.running.End()
@@ -36,12 +36,7 @@ func (q *request) giveUp() {
 	}()
 }
 
-// leave notes that the request's caller has left, until settled is called.
-func (q *request) leave() (settled func()) { return q.store.calls.begin(owner{q.key, q.id}) }
-
-// leave notes that the caller of its Commit or Release has left, until settled is
-// called.
-func (r *reservation) leave() (settled func()) { return r.store.calls.begin(owner{r.key, r.id}) }
+func (q *request) owner() owner { return owner{q.key, q.id} }
 
 // late is given the answer to a call that may have reserved, and that nobody waits
 // for any more.
@@ -68,7 +63,7 @@ func (q *request) isOwn(a reply) bool {
 // lease, unless the call arrives in the end.
 func (s *Store) undo(key, id string) {
 	c := s.releaseCall(context.Background(), key, id)
-	c.stays, c.leave = true, func() func() { return s.calls.begin(owner{key, id}) }
+	c.stays, c.notes, c.owner = true, &s.calls, owner{key, id}
 	if _, err := s.run(c); err != nil {
 		s.config.OnError(fmt.Errorf("redisstore: a reservation that nobody uses stays until its lease ends: %w", err))
 	}
