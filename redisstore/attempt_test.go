@@ -56,7 +56,7 @@ func TestOneAttemptThroughTwoStoresIsNested(t *testing.T) {
 // the test lets it go.
 func slowly(t *testing.T) (w *world, a *attempt, let chan struct{}) {
 	t.Helper()
-	w = newWorld(t, given{Config: redisstore.Config{CallTimeout: 200 * time.Millisecond}})
+	w = newWorld(t, given{Config: redisstore.Config{CallTimeout: time.Second}})
 	warm := w.attempt("warm").mustBeFresh() // the server has all scripts
 	warm.mustCommit("warm")
 	w.attempt("warm too").mustBeFresh().mustRelease()

@@ -74,19 +74,19 @@ func copyHeld(from, to net.Conn, held *atomic.Bool) {
 func TestSlowReserveDoesNotLoseItsLease(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, redistest.Addr(t))
-	w := newWorld(t, given{Addr: l.addr, Config: redisstore.Config{Lease: 2 * time.Second}})
+	w := newWorld(t, given{Addr: l.addr, Config: redisstore.Config{Lease: 4 * time.Second}})
 	w.attempt("warm").mustBeFresh().mustCommit("warm")
 	cause := make(chan error, 1)
 	site := w.serve(func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			cause <- context.Cause(r.Context())
-		case <-time.After(1500 * time.Millisecond):
+		case <-time.After(2 * time.Second):
 			cause <- nil
 		}
 	})
 	l.replies.Store(true)
-	time.AfterFunc(1500*time.Millisecond, func() { l.replies.Store(false) })
+	time.AfterFunc(3*time.Second, func() { l.replies.Store(false) })
 	answered := posted(t, site.URL)
 	if err := await(t, "the handler's end", cause); err != nil {
 		t.Errorf("the handler was cancelled with %v: its lease could be renewed all the time", err)
@@ -100,7 +100,7 @@ func TestSlowReserveDoesNotLoseItsLease(t *testing.T) {
 func TestReserveAfterTheEndOfItsLeaseIsNotFresh(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, redistest.Addr(t))
-	config := redisstore.Config{Lease: 300 * time.Millisecond}
+	config := redisstore.Config{Lease: time.Second}
 	w := newWorld(t, given{Addr: l.addr, Config: config})
 	there := w.process(given{Addr: redistest.Addr(t), Config: config})
 	w.attempt("warm").mustBeFresh().mustCommit("warm")

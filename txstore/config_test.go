@@ -67,10 +67,10 @@ func TestPollIntervalThatMeansNever(t *testing.T) {
 // A pool that is exhausted is not a server that is down, and the error tells which.
 func TestErrorOfAnExhaustedPoolNamesIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, given{Conns: 1, Config: txstore.Config{AcquireTimeout: 20 * time.Millisecond}})
+	w := newWorld(t, given{Conns: 1, Config: txstore.Config{AcquireTimeout: time.Second}})
 	w.attempt("k").mustBeFresh()
 	got := await(t, "the refusal", w.attempt("other").start())
-	if got.err == nil || !strings.Contains(got.err.Error(), "1 of the pool's 1 are in use, Config.AcquireTimeout is 20ms") {
+	if got.err == nil || !strings.Contains(got.err.Error(), "1 of the pool's 1 are in use, Config.AcquireTimeout is 1s") {
 		t.Errorf("Reserve: %v", got.err)
 	}
 }
