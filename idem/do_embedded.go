@@ -71,13 +71,22 @@ func hides(t reflect.Type, seen map[reflect.Type]bool) bool {
 
 // promotedAlone returns an error if a struct has its JSON form from a field that it
 // embeds, as from a time.Time, and other fields that do not show in it.
-func promotedAlone(t reflect.Type) error {
+func promotedAlone(t reflect.Type, around ...reflect.Type) error {
+	around = append(around, t)
 	if !isPromoted(t) {
 		return nil
 	}
 	for i := range t.NumField() {
 		from := t.Field(i)
-		if from.Anonymous && (marshals(from.Type) || marshals(reflect.PointerTo(from.Type))) && showsAnother(t, i) {
+		if !from.Anonymous || !marshals(from.Type) && !marshals(reflect.PointerTo(from.Type)) {
+			continue
+		}
+		if inner := embedded(from); inner != nil && !slices.Contains(around, inner) {
+			if err := promotedAlone(inner, around...); err != nil {
+				return err
+			}
+		}
+		if showsAnother(t, i) {
 			return fmt.Errorf("idem: JSON shows of a %v in the request only the %v that it embeds: give Do a RequestHash", t, from.Type)
 		}
 	}
@@ -120,7 +129,8 @@ func marshals(t reflect.Type) bool {
 func showsAnother(t reflect.Type, i int) bool {
 	for j := range t.NumField() {
 		f := t.Field(j)
-		if shown, inlined := shownField(f); j != i && shown && (!inlined || showsField(embedded(f))) {
+		if shown, inlined := shownField(f); j != i && shown &&
+			(!inlined || showsField(embedded(f)) || marshals(reflect.PointerTo(embedded(f)))) {
 			return true
 		}
 	}
@@ -129,14 +139,22 @@ func showsAnother(t reflect.Type, i int) bool {
 
 // unshown returns an error if t embeds a struct that has a JSON form, but not there:
 // encoding/json takes its fields instead, and it shows none.
-func unshown(t reflect.Type) error {
+func unshown(t reflect.Type, around ...reflect.Type) error {
+	around = append(around, t)
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if _, inlined := shownField(f); !inlined {
 			continue
 		}
-		if inner := embedded(f); marshals(reflect.PointerTo(inner)) && !showsField(inner) {
+		inner := embedded(f)
+		if slices.Contains(around, inner) {
+			continue
+		}
+		if marshals(reflect.PointerTo(inner)) && !showsField(inner) {
 			return fmt.Errorf("idem: JSON shows nothing of the %v that a %v in the request embeds: give Do a RequestHash", inner, t)
+		}
+		if err := unshown(inner, around...); err != nil {
+			return err
 		}
 	}
 	return nil

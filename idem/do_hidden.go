@@ -160,7 +160,7 @@ func (s hiddenSearch) fields(v reflect.Value) error {
 
 func (s hiddenSearch) field(f reflect.StructField, v reflect.Value) error {
 	switch shown, inlined := shownField(f); {
-	case !shown, v.IsZero() && omitsZero(f):
+	case !shown, omitsZero(f) && v.IsZero():
 		return nil
 	case !inlined:
 		return s.value(v)

@@ -44,8 +44,7 @@ func (*call) policy(response Cached, _ bool) Disposition {
 
 // encode returns the record of a result, and the result as it is read again.
 func (c *call) encode(result any) (record Cached, again any, err error) {
-	record = Cached{Status: statusResult, Header: http.Header{codecHeader: {c.config.Codec.Name()}}}
-	if record.Body, err = c.marshal(result); err == nil {
+	if record, err = c.marshal(result); err == nil {
 		again, err = c.decode(record)
 	}
 	if err != nil {
@@ -54,11 +53,13 @@ func (c *call) encode(result any) (record Cached, again any, err error) {
 	return record, again, nil
 }
 
-// marshal makes an error of a panic of the result's own methods: what was to be
-// encoded has taken effect.
-func (c *call) marshal(result any) (body []byte, err error) {
+// marshal makes an error of a panic of the codec, or of the result's own methods:
+// what was to be encoded has taken effect.
+func (c *call) marshal(result any) (record Cached, err error) {
 	defer panicOfCodec(&err)
-	return c.config.Codec.Marshal(result)
+	record = Cached{Status: statusResult, Header: http.Header{codecHeader: {c.config.Codec.Name()}}}
+	record.Body, err = c.config.Codec.Marshal(result)
+	return record, err
 }
 
 func panicOfCodec(err *error) {

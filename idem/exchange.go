@@ -212,8 +212,11 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 
 // FlushError is found by http.ResponseController, and so is Hijack.
 func (w *statusWriter) FlushError() error {
-	w.begin()
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		w.begin()
+	}
+	return err
 }
 
 func (w *statusWriter) begin() {
@@ -225,7 +228,7 @@ func (w *statusWriter) begin() {
 // Hijack leaves the answer to the error handler, whatever that is.
 func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	w.hijacked = err == nil
+	w.hijacked = w.hijacked || err == nil
 	return conn, buffered, err
 }
 

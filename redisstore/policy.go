@@ -59,6 +59,9 @@ func hasNoConfig(err error) bool {
 func (s *Store) checkNode(ctx context.Context, node redis.Cmdable) error {
 	settings, err := node.ConfigGet(ctx, policySetting).Result()
 	if hasNoConfig(err) {
+		if err := node.Ping(ctx).Err(); err != nil { // it was the connection that was refused
+			return err
+		}
 		s.config.OnError(fmt.Errorf("redisstore: %s cannot be read, see that it is %s: %w", policySetting, keepsAll, err))
 		return nil
 	}

@@ -13,13 +13,14 @@ import (
 func (q *request) reserveBy(c *call) (reply, error) {
 	s := q.store
 	c.request, c.notes, c.owner = q, &s.calls, q.owner()
+	plain := c.script == nil // once answered, c is another's
 	a, ok := s.await(c)
 	if !ok {
 		return reply{}, context.DeadlineExceeded
 	}
 	// After a plain command that was refused the script follows, and takes as its own
 	// what that may have reserved.
-	if a.err != nil && mayHaveRun(a.err) && (c.script != nil || !isRefused(a.err)) {
+	if a.err != nil && mayHaveRun(a.err) && !(plain && isRefused(a.err)) {
 		q.giveUp()
 	}
 	return a.reply, a.err

@@ -48,13 +48,13 @@ func (s *Store) callersTable(ctx context.Context, tx pgx.Tx, conn *pgx.Conn) (*t
 // connections is not compared: it can be another user each time.
 func sameWay(a *pgx.ConnConfig, pool *pgxpool.Config) bool {
 	b := pool.ConnConfig
-	if pool.BeforeConnect != nil {
-		return a.ConnString() == b.ConnString()
-	}
 	for _, parameter := range []string{"search_path", "role", "options"} {
 		if a.RuntimeParams[parameter] != b.RuntimeParams[parameter] {
 			return false
 		}
+	}
+	if pool.BeforeConnect != nil {
+		return a.ConnString() == b.ConnString()
 	}
 	return a.ConnString() == b.ConnString() && a.Database == b.Database && a.User == b.User
 }

@@ -222,6 +222,11 @@ func (c *callerTx) release(ctx context.Context, s *Store, key string) error {
 			return err
 		}
 	}
+	// An empty batch costs no trip, and tells whether tx has ended: then what is held
+	// on the connection is another's.
+	if err := c.tx.SendBatch(ctx, &pgx.Batch{}).Close(); errors.Is(err, pgx.ErrTxClosed) {
+		return nil
+	}
 	held.drop(k)
 	return nil
 }
