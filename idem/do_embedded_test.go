@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +67,16 @@ func TestDoRefusesRequestsThatEmbeddingHides(t *testing.T) {
 		Currency string
 	}
 	type order struct{ What instruction }
+	type login struct { // the address has a form, and shows no field
+		time.Time
+		netip.Addr
+	}
+	type event struct{ Base }
+	type booked struct {
+		Period
+		Room string
+	}
+	ip := netip.MustParseAddr
 	little, much := dated{theDay, 1}, dated{theDay, 1000}
 	a, b := transfer{from{"a"}, to{"b"}, 1}, transfer{from{"a"}, to{"mallory"}, 1}
 	for name, pair := range map[string][2]any{
@@ -77,6 +88,9 @@ func TestDoRefusesRequestsThatEmbeddingHides(t *testing.T) {
 		"PromotedMethodDashed":    {dashed{theDay, 1}, dashed{theDay, 1000}},
 		"PromotedMethodOfNumber":  {priced{1, "a"}, priced{1, "b"}},
 		"PromotedInInterface":     {order{little}, order{much}},
+		"TwoForms":                {login{theDay, ip("10.0.0.1")}, login{theDay, ip("10.0.0.2")}},
+		"PromotedTwice":           {event{Base{theDay, 1}}, event{Base{theDay, 2}}},
+		"TwoMethodsDeep":          {booked{Period{Start{theDay.AddDate(1, 0, 0)}, End{theDay}}, "r"}, booked{Period{Start{theDay}, End{theDay}}, "r"}},
 		"TwoMethods":              {booking{Start{theDay}, End{theDay}, "r"}, booking{Start{theDay.AddDate(1, 0, 0)}, End{theDay}, "r"}},
 		"MethodOfPointerInMap":    {map[string]price{"a": {*big.NewInt(1), "EUR"}}, map[string]price{"a": {*big.NewInt(2), "EUR"}}},
 		"AmbiguousName":           {a, b},
@@ -149,6 +163,16 @@ type Start struct{ time.Time }
 
 type End struct{ time.Time }
 
+type Base struct {
+	time.Time
+	Seq int
+}
+
+type Period struct {
+	Start
+	End
+}
+
 type instruction interface {
 	json.Marshaler
 	Unix() int64
@@ -210,7 +234,12 @@ func (a *account) MarshalJSON() ([]byte, error) {
 // A request is looked at without its locks: nothing of what they guard is touched.
 func TestDoTouchesNothingThatALockGuards(t *testing.T) {
 	t.Parallel()
-	a := new(account)
+	type statement struct { // held by value
+		Account account
+		Note    any
+	}
+	s := &statement{Note: "x"}
+	a := &s.Account
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -226,7 +255,7 @@ func TestDoTouchesNothingThatALockGuards(t *testing.T) {
 		}
 	}()
 	for range 100 {
-		if errs, _ := doBoth(t, [2]any{map[string]any{"account": a}, nil}); errs[0] != nil {
+		if errs, _ := doBoth(t, [2]any{map[string]any{"account": a, "statement": s}, nil}); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 	}

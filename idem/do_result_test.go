@@ -112,3 +112,23 @@ func TestDoResultWhoseEncodingPanics(t *testing.T) {
 type unmarshalable struct{ seen map[string]int }
 
 func (u unmarshalable) MarshalJSON() ([]byte, error) { u.seen["once"]++; return []byte("1"), nil }
+
+// nameless is a codec that panics when it is asked its name.
+type nameless struct{ idem.Codec }
+
+func (nameless) Name() string { panic("no name") }
+
+// The function has taken effect, whatever the codec does.
+func TestDoCodecThatPanics(t *testing.T) {
+	t.Parallel()
+	var l ledger
+	cfg := idem.DoConfig{Store: newMemory(t), Codec: nameless{}}
+	for _, want := range []error{idem.ErrResultUnencodable, idem.ErrResultNotKept} {
+		if _, err := idem.Do(t.Context(), cfg, "k", nil, charger(&l)); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if l.runs.Load() != 1 {
+		t.Errorf("%d runs", l.runs.Load())
+	}
+}

@@ -3,6 +3,7 @@ package idem_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -194,6 +195,7 @@ func TestErrorHandlerThatHijacks(t *testing.T) {
 			return
 		}
 		defer conn.Close()
+		_, _, _ = http.NewResponseController(w).Hijack()                                          // once is enough
 		io.WriteString(conn, "HTTP/1.1 418 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") //nolint:errcheck // the same
 	}}
 	srv := httptest.NewUnstartedServer(idem.RESTMiddleware(cfg)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
@@ -203,5 +205,33 @@ func TestErrorHandlerThatHijacks(t *testing.T) {
 	srv.Close()
 	if e := seen.wait(t, 1)[0]; a.status != 418 || logged.String() != "" || e.Status != 0 {
 		t.Errorf("answer %+v, logged %q, event %+v", a, logged.String(), e)
+	}
+}
+
+// bareWriter can neither flush nor be unwrapped.
+type bareWriter struct{ w http.ResponseWriter }
+
+func (b bareWriter) Header() http.Header         { return b.w.Header() }
+func (b bareWriter) Write(p []byte) (int, error) { return b.w.Write(p) }
+func (b bareWriter) WriteHeader(status int)      { b.w.WriteHeader(status) }
+
+// A flush that is refused is no answer.
+func TestErrorHandlerWhoseFlushIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, want := range []int{400, 418} {
+		var seen events
+		cfg := idem.Config{Store: newMemory(t), Required: true, Observer: seen.observe, ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+				t.Errorf("Flush: %v", err)
+			}
+			if want == 418 {
+				w.WriteHeader(want)
+			}
+		}}
+		h := idem.RESTMiddleware(cfg)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		srv := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(bareWriter{w}, r) }))
+		if a := send(t, srv, request{}); a.status != want || seen.wait(t, 1)[0].Status != want {
+			t.Errorf("answer %+v, want %d", a, want)
+		}
 	}
 }

@@ -114,3 +114,45 @@ func TestHookThatRefusesABatchFailsReleasesAndCommits(t *testing.T) {
 		}
 	}
 }
+
+// refusing is a hook that says of a script which has run that it was refused, as when
+// its repetition is.
+type refusing struct{ left atomic.Int32 }
+
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+func (refusal) RedisError()     {}
+
+func (*refusing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*refusing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (r *refusing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == evalsha && r.left.Add(-1) >= 0 {
+			err = refusal("READONLY You can't write against a read only replica.")
+			cmd.SetErr(err)
+		}
+		return err
+	}
+}
+
+// What a script has reserved that was refused when it was repeated is given up.
+func TestRefusedScriptIsUndone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	there := w.process(given{})
+	remember := idem.AttemptConfig{NoWait: true, RememberExpired: time.Hour} // a script looks
+	w.attemptWith("warm", remember).mustBeFresh().mustCommit("warm")
+	var r refusing
+	w.client.AddHook(&r)
+	r.left.Store(1)
+	if got := w.attemptWith("k", remember).reserve(); !errors.Is(got.err, idem.ErrStoreUnavailable) {
+		t.Fatalf("Reserve: %s, want ErrStoreUnavailable", got.body())
+	}
+	eventually(t, "the lease is undone", func() bool { return there.attemptWith("k", remember).reserve().fresh })
+}

@@ -155,3 +155,14 @@ func TestServerWithoutConfigIsNotRefused(t *testing.T) {
 		t.Errorf("told to OnError: %v, want that the policy cannot be read", troubles)
 	}
 }
+
+// A server that refuses every call, as in a database that it does not have, does not
+// merely keep its policy to itself.
+func TestDatabaseThatIsNotThereIsRefused(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClient(&redis.Options{Addr: redistest.Addr(t), DB: 4711})
+	t.Cleanup(func() { _ = client.Close() })
+	if _, err := redisstore.New(client, redisstore.Config{}); err == nil {
+		t.Error("New took a client whose every call is refused")
+	}
+}

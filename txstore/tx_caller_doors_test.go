@@ -150,3 +150,42 @@ func TestReleaseAfterACommitWhateverTheTransactionHasComeTo(t *testing.T) {
 		})
 	}
 }
+
+// The same of a pool with one URL, whose connections BeforeConnect completes.
+func TestCallerFromAnotherPoolWithBeforeConnectDoesNotRedirectTheStore(t *testing.T) {
+	t.Parallel()
+	completed := func(c *pgxpool.Config) {
+		c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return nil }
+	}
+	w := newWorld(t, given{Pool: completed})
+	w.exec(`CREATE SCHEMA theirs`)
+	w.exec(`CREATE TABLE theirs.pgidem_records (LIKE pgidem_records INCLUDING ALL)`)
+	w.process(given{}).attempt("k").mustBeFresh().mustCommit("paid")
+	tx, err := openPool(t, given{Way: w.way, Pool: func(c *pgxpool.Config) {
+		completed(c)
+		c.ConnConfig.RuntimeParams["search_path"] = "theirs,public"
+	}}).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.within(txstore.WithTx(t.Context(), tx), "other").mustBeFresh()
+	mustEnd(t, tx.Rollback)
+	w.attempt("k").mustReplay("paid")
+}
+
+// A Release that comes after its transaction's end leaves alone what the next one on
+// that connection holds.
+func TestLateReleaseLeavesTheNextTransactionAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{Conns: 1})
+	ctx, tx := w.begin(pgx.TxOptions{})
+	late := w.within(ctx, "k").mustBeFresh()
+	mustEnd(t, tx.Rollback)
+	ctx, tx = w.begin(pgx.TxOptions{})
+	next := w.within(ctx, "k").mustBeFresh()
+	late.mustRelease()
+	next.mustFail(idem.ErrNested)
+	next.mustCommit("paid")
+	mustEnd(t, tx.Commit)
+	w.mustHold("k", 0, 1)
+}
