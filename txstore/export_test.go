@@ -76,3 +76,11 @@ func Renew(ctx context.Context, s *Store, key string) error {
 	}
 	return l.renew(ctx)
 }
+
+// AwaitsStandby makes s treat commits as ones that wait for a standby. It must have
+// been used before.
+func AwaitsStandby(s *Store) {
+	t := *s.table.Load()
+	t.synchronous = true
+	s.table.Store(&t)
+}

@@ -48,7 +48,7 @@ func (f found) refusal(hash string) error {
 
 // look is what a seeker makes of f when the key is not its own.
 func (f found) look(h int32) look {
-	l := look{cached: f.replay(), replays: f.replays, age: f.age, h: h}
+	l := look{cached: f.replay(), replays: f.replays, age: f.age, attemptID: f.attemptID, h: h}
 	if f.leased() {
 		l.hash, l.leaseLeft = f.hash, f.leaseLeft
 	}

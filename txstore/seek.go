@@ -17,8 +17,9 @@ type look struct {
 	cached *idem.Cached
 	// replays is how much longer it is to be replayed.
 	replays time.Duration
-	// age is how long ago it was committed.
-	age time.Duration
+	// age is how long ago it was committed, and attemptID by whom.
+	age       time.Duration
+	attemptID string
 	// h is the number to wait for, when the key is in flight elsewhere.
 	h int32
 	// hash and leaseLeft are known of an attempt that holds a lease.
@@ -117,13 +118,19 @@ func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
 }
 
 // once looks once. A record that was only just committed is believed when it is
-// where a commit has to be.
+// where a commit has to be; one that is not there any more was on a server that has
+// gone, and what stands on the other is looked at anew.
 func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
-	l, err := k.peek(ctx, likely, waits)
-	if err == nil && l.cached != nil && l.age < settledAfter {
-		err = k.store.settle(ctx)
+	for {
+		l, err := k.peek(ctx, likely, waits)
+		if err != nil || l.cached == nil || l.age >= settledAfter {
+			return l, err
+		}
+		if there, err := k.store.settle(ctx, k.key, l.attemptID); there || err != nil {
+			return l, err
+		}
+		likely = false
 	}
-	return l, err
 }
 
 // peek looks. A key of which the table likely tells enough is glanced at; if

@@ -12,25 +12,42 @@ import (
 // had for a while must not wait for it, too.
 const settledAfter = 5 * time.Second
 
-// settle waits, where commits wait for a standby, until what the last look has
-// seen is there. A session that was terminated while its COMMIT waited, or whose
-// server has lost its first process, shows others its record before the standby
-// has it; were it replayed, and the standby promoted, the client would have been
-// told what never was. A commit behind it in the WAL is answered only after the
-// standby has both.
-func (s *Store) settle(ctx context.Context) error {
+// settledSQL sees the record, and writes behind it into the WAL what nobody reads.
+const settledSQL = `SELECT CASE WHEN pg_catalog.current_setting('synchronous_standby_names') <> ''
+THEN pg_catalog.pg_logical_emit_message(true, 'pgidem', '') END
+FROM ` + tableName + ` WHERE key = $1::text AND attempt_id = $2::text::uuid`
+
+// settle waits, where commits wait for a standby, until a record that the last look
+// has seen is there, and tells whether it still is. A session that was terminated
+// while its COMMIT waited, or whose server has lost its first process, shows others
+// its record before the standby has it; were it replayed, and the standby promoted,
+// the client would have been told what never was. A commit behind it in the WAL is
+// answered only after the standby has both.
+//
+// It must be behind that record: the connection may lead to the promoted standby
+// already, whose word on a commit of its own says nothing of what the other server
+// has shown. So the statement that commits sees the record, too.
+func (s *Store) settle(ctx context.Context, key, attemptID string) (there bool, err error) {
 	if t := s.table.Load(); t == nil || !t.synchronous {
-		return nil
+		return true, nil
 	}
-	return s.onConn(ctx, func(conn *pgxpool.Conn, _ *table) error {
+	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
+		if err := mustSpell(ctx, conn.Conn(), key); err != nil {
+			return err
+		}
 		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
-			_, err := conn.Exec(ctx, confirmSQL) // a transaction by itself
+			tag, err := conn.Exec(ctx, t.settled, key, attemptID) // a transaction by itself
+			there = err == nil && tag.RowsAffected() > 0
 			return err
 		})
-		if err == nil || isServerRefusal(err) && !conn.Conn().IsClosed() {
+		if isServerRefusal(err) && sqlState(err) != "42P01" && !conn.Conn().IsClosed() {
+			// As by an engine without the function: the record's own word must do.
+			there, err = true, nil
+		}
+		if err == nil {
 			s.giveBack(conn)
-			return nil
 		}
 		return err
 	})
+	return there, err
 }

@@ -59,6 +59,7 @@ type table struct {
 	staleHeld  string
 	sweep      string
 	entomb     string
+	settled    string
 }
 
 // name is the table's full name, as it stands in the statements.
@@ -154,6 +155,7 @@ func (t *table) qualify(name string) {
 	t.staleHeld = replace(db.RecordDeleteStale)
 	t.sweep = replace(db.RecordSweep)
 	t.entomb = replace(db.RecordEntomb)
+	t.settled = replace(settledSQL)
 }
 
 // hash returns h, the number under which a key is locked and waited for. The
