@@ -94,7 +94,8 @@ func promotedAlone(t reflect.Type, around ...reflect.Type) error {
 }
 
 // isPromoted tells whether the method by which encoding/json encodes a t is that of
-// an embedded field.
+// an embedded field. The names are constants, or the linker would have to keep every
+// method of every type.
 func isPromoted(t reflect.Type) bool {
 	for _, of := range []reflect.Type{t, reflect.PointerTo(t)} {
 		if m, ok := of.MethodByName("MarshalJSON"); ok && of.Implements(reflect.TypeFor[json.Marshaler]()) {

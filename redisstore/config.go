@@ -2,10 +2,12 @@ package redisstore
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pgidem/pgidem/internal/duration"
+	"github.com/pgidem/pgidem/internal/lease"
 )
 
 // Config says how a Store works. Its zero value is good for most. New refuses
@@ -59,14 +61,6 @@ const (
 	defaultCallTimeout  = 5 * time.Second
 	defaultCloseTimeout = 30 * time.Second
 	defaultPollInterval = 250 * time.Millisecond
-
-	// minTime is less than any network takes: who sets less has forgotten the unit.
-	minTime = time.Millisecond
-	// minLease leaves room for the round trips of a renewal.
-	minLease = 10 * time.Millisecond
-	maxLease = 24 * time.Hour
-	// maxPoll is as good as never, and a duration can still hold its multiples.
-	maxPoll = time.Hour
 )
 
 // withDefaults returns c with its zero fields filled, or an error that names
@@ -90,26 +84,12 @@ func (c Config) withDefaults(client redis.UniversalClient) (Config, error) {
 // setTimes fills the durations that are zero, or returns an error that names the
 // one that is wrong.
 func (c *Config) setTimes() error {
-	for _, d := range []struct {
-		name            string
-		value           *time.Duration
-		standard, least time.Duration
-	}{
-		{"Lease", &c.Lease, defaultLease, minLease},
-		{"CallTimeout", &c.CallTimeout, defaultCallTimeout, minTime},
-		{"CloseTimeout", &c.CloseTimeout, defaultCloseTimeout, 0},
-		{"PollInterval", &c.PollInterval, defaultPollInterval, minTime},
-	} {
-		if *d.value == 0 {
-			*d.value = d.standard
-		}
-		if *d.value < d.least {
-			return fmt.Errorf("redisstore: Config.%s is %v: it must be %v at least, or 0 for the default, %v", d.name, *d.value, d.least, d.standard)
-		}
-	}
-	if c.Lease > maxLease {
-		return fmt.Errorf("redisstore: Config.Lease is %v: it must be %v at most, for so long a crash keeps its key in flight", c.Lease, maxLease)
-	}
-	c.PollInterval = min(c.PollInterval, maxPoll)
-	return nil
+	err := duration.Fill("redisstore",
+		duration.Field{Name: "Lease", Value: &c.Lease, Default: defaultLease, Min: lease.Shortest, Max: lease.Longest},
+		duration.Field{Name: "CallTimeout", Value: &c.CallTimeout, Default: defaultCallTimeout, Min: duration.Least},
+		duration.Field{Name: "CloseTimeout", Value: &c.CloseTimeout, Default: defaultCloseTimeout},
+		duration.Field{Name: "PollInterval", Value: &c.PollInterval, Default: defaultPollInterval, Min: duration.Least},
+	)
+	c.PollInterval = min(c.PollInterval, duration.LongestPoll)
+	return err
 }

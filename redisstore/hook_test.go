@@ -48,7 +48,7 @@ const batch = 40
 
 // A hook that refuses a batch leaves no error in its commands.
 //
-// Behaviour 30.
+// Behaviour 9.
 func TestHookThatRefusesABatchLosesNoLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{Config: redisstore.Config{Lease: 3 * time.Second}})

@@ -35,10 +35,10 @@ type reservation struct {
 	grace *time.Timer // nil unless a Commit has failed
 }
 
-// hold makes the reservation of a Reserve whose call began at began. It returns false
-// if another call of the same attempt has it already: the server takes the second
-// one for a repetition of the first, whose reply was lost.
-func (q *request) hold(began time.Time) bool {
+// hold makes the reservation that the last probe was given. It returns false if
+// another call of the same attempt has it already: the server takes the second one for
+// a repetition of the first, whose reply was lost.
+func (q *request) hold() bool {
 	s := q.store
 	r := &reservation{store: s, key: q.key, id: q.id, name: q.name, lease: q.lease, ttl: millis(q.ttl), plain: q.attempt == nil, held: true}
 	// Without an attempt nobody can be told, and nobody may come to settle it.
@@ -49,7 +49,7 @@ func (q *request) hold(began time.Time) bool {
 	}
 	s.running.More()
 	r.mu.Lock() // the lease may be lost at once
-	r.keeper = lease.Keep(began, config)
+	r.keeper = lease.Keep(q.asked, config)
 	r.mu.Unlock()
 	if !s.live.add(r) {
 		r.settle()
@@ -62,7 +62,8 @@ func (q *request) hold(began time.Time) bool {
 }
 
 // holds tells whether the attempt has reserved the key already, through this Store
-// or another on the same records.
+// or another with the same prefix. That may be on another server: where it matters the
+// server has found the attempt's own lease, too.
 func (q *request) holds() bool {
 	_, has := idem.Bound(q.ctx, func(r *reservation) bool { return r.id == q.id && r.name == q.name && r.reserved() })
 	return has

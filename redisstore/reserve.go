@@ -140,20 +140,19 @@ type finding struct {
 
 // probe looks the key up, and reserves it if it is free.
 func (q *request) probe() (finding, error) {
-	began := time.Now()
-	q.asked = began
+	q.asked = time.Now()
 	a, err := q.look()
-	q.until = a.expiry(began)
+	q.until = a.expiry(q.asked)
 	switch {
 	case err != nil && q.ctx.Err() != nil:
 		return finding{}, waitEnded(q.ctx, q.seen)
 	case err != nil:
 		return finding{}, unavailable(err)
-	case a.fresh() && time.Since(began) >= q.store.config.Lease:
+	case a.fresh() && time.Since(q.asked) >= q.store.config.Lease:
 		// Somebody else may have the key by now.
 		q.giveUp()
 		return finding{}, fmt.Errorf("redisstore: %w: the reply took as long as Config.Lease, %v", idem.ErrStoreUnavailable, q.store.config.Lease)
-	case a.kind == replyOwn && q.holds(), a.fresh() && !q.hold(began):
+	case a.kind == replyOwn && q.holds(), a.fresh() && !q.hold():
 		return finding{}, idem.ErrNested
 	case a.fresh():
 		return finding{fresh: true}, nil

@@ -125,7 +125,7 @@ func TestKeysWithBracesOnACluster(t *testing.T) {
 	}
 }
 
-// Behaviour 42.
+// Behaviour 11.
 func TestUnreachableClusterIsUnavailable(t *testing.T) {
 	t.Parallel()
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, MaxRetries: -1})

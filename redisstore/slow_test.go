@@ -70,7 +70,7 @@ func copyHeld(from, to net.Conn, held *atomic.Bool) {
 
 // A lease that has cost most of itself to get is renewed as soon as it must be.
 //
-// Behaviour 30.
+// Behaviour 9.
 func TestSlowReserveDoesNotLoseItsLease(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, redistest.Addr(t))
@@ -96,7 +96,7 @@ func TestSlowReserveDoesNotLoseItsLease(t *testing.T) {
 
 // A lease that was over before the word of it came may be another's by now.
 //
-// Behaviour 30.
+// Behaviour 11.
 func TestReserveAfterTheEndOfItsLeaseIsNotFresh(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, redistest.Addr(t))

@@ -44,8 +44,8 @@ func (s *Store) callersTable(ctx context.Context, tx pgx.Tx, conn *pgx.Conn) (*t
 }
 
 // sameWay tells whether connections that are made so lead to one database, and
-// search it for tables in one way. What the pool's BeforeConnect may have made of its
-// connections is not compared: it can be another user each time.
+// search it for tables in one way. User and database are not compared where the pool
+// has a BeforeConnect, which may choose them for each connection.
 func sameWay(a *pgx.ConnConfig, pool *pgxpool.Config) bool {
 	b := pool.ConnConfig
 	for _, parameter := range []string{"search_path", "role", "options"} {
@@ -53,10 +53,7 @@ func sameWay(a *pgx.ConnConfig, pool *pgxpool.Config) bool {
 			return false
 		}
 	}
-	if pool.BeforeConnect != nil {
-		return a.ConnString() == b.ConnString()
-	}
-	return a.ConnString() == b.ConnString() && a.Database == b.Database && a.User == b.User
+	return a.ConnString() == b.ConnString() && (pool.BeforeConnect != nil || a.Database == b.Database && a.User == b.User)
 }
 
 // poolsTable returns the records table as a connection of the pool finds it. If the

@@ -10,7 +10,7 @@ import (
 	"github.com/pgidem/pgidem/idem"
 )
 
-// Behaviour 15.
+// Behaviour 44.
 func TestTextThatCommitsIsFoundHoweverItIsSpelled(t *testing.T) {
 	t.Parallel()
 	for name, texts := range map[string][]string{

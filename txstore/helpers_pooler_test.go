@@ -16,21 +16,20 @@ import (
 // for, and its waiters poll; but for these, which say why. A new test goes
 // through it unless it is named here.
 var notThroughPooler = map[string]string{
-	"TestSearchPathFindsTheTable":                                       "PgBouncer refuses search_path as a startup parameter: Config.Schema is the way there",
-	"TestCallerFromAnotherPoolDoesNotRedirectTheStore":                  "PgBouncer refuses search_path as a startup parameter, so no other pool can have one",
-	"TestCallerFromAnotherPoolWithBeforeConnectDoesNotRedirectTheStore": "the same",
-	"TestCommitWhileTheListenerIsAway":                                  "it cuts the listener's connection, which goes past the pooler",
-	"TestSynchronousStandbyPromotedInAStorm":                            "its pools find the promoted server by themselves: behind a pooler that is the pooler's work",
-	"TestAsynchronousFailoverLosesRowAndRecordTogether":                 "the same",
-	"TestWaitersSurviveACutNetwork":                                     "it waits for the listener's attempts to connect again",
-	"TestBrokenWakeCheckDoesNotSpoilASuccess":                           "PgBouncer refuses statement_timeout as a startup parameter",
-	"TestBrokenWakeCheckOfARelease":                                     "the same",
-	"TestServersLimitsAreNeverLooserThanTheSessions":                    "PgBouncer refuses the settings as startup parameters",
-	"TestServersLimitsHoldWithoutTheLock":                               "PgBouncer refuses the settings as startup parameters",
-	"TestTerminatedListenerRegistersAgain":                              "it terminates the listener's session: direct as it is, nothing would be different",
-	"TestHandlerThatDeallocatesEachTime":                                "PgBouncer ends the connection of who executes a statement that was deallocated",
-	"TestPoolThatDiscardsPreparedStatements":                            "the same",
-	"TestPoolOfDeadConnectionsIsNoOutage":                               "it terminates the pool's sessions, which a pooler opens again by itself",
+	"TestSearchPathFindsTheTable":                       "PgBouncer refuses search_path as a startup parameter: Config.Schema is the way there",
+	"TestCallerFromAnotherPoolDoesNotRedirectTheStore":  "PgBouncer refuses search_path as a startup parameter, so no other pool can have one",
+	"TestCommitWhileTheListenerIsAway":                  "it cuts the listener's connection, which goes past the pooler",
+	"TestSynchronousStandbyPromotedInAStorm":            "its pools find the promoted server by themselves: behind a pooler that is the pooler's work",
+	"TestAsynchronousFailoverLosesRowAndRecordTogether": "the same",
+	"TestWaitersSurviveACutNetwork":                     "it waits for the listener's attempts to connect again",
+	"TestBrokenWakeCheckDoesNotSpoilASuccess":           "PgBouncer refuses statement_timeout as a startup parameter",
+	"TestBrokenWakeCheckOfARelease":                     "the same",
+	"TestServersLimitsAreNeverLooserThanTheSessions":    "PgBouncer refuses the settings as startup parameters",
+	"TestServersLimitsHoldWithoutTheLock":               "PgBouncer refuses the settings as startup parameters",
+	"TestTerminatedListenerRegistersAgain":              "it terminates the listener's session: direct as it is, nothing would be different",
+	"TestHandlerThatDeallocatesEachTime":                "PgBouncer ends the connection of who executes a statement that was deallocated",
+	"TestPoolThatDiscardsPreparedStatements":            "the same",
+	"TestPoolOfDeadConnectionsIsNoOutage":               "it terminates the pool's sessions, which a pooler opens again by itself",
 }
 
 // What these leave on a server connection, their handlers or their pools have put

@@ -18,7 +18,7 @@ import (
 // A Reserve whose reply was lost finds its own lease when it is repeated, also if
 // somebody else has the key's lock in that moment.
 //
-// Behaviour 32.
+// Behaviour 48.
 func TestLeaseDoesNotWaitForItself(t *testing.T) {
 	t.Parallel()
 	needsLocks(t, "the key's lock is what is in the way")
@@ -56,7 +56,7 @@ func TestLeaseDoesNotWaitForItself(t *testing.T) {
 // A renewal that meets the Commit or the Release of its own attempt is no lost
 // lease.
 //
-// Behaviour 35.
+// Behaviour 9.
 func TestRenewalThatMeetsItsOwnEndIsNoLostLease(t *testing.T) {
 	t.Parallel()
 	const lease = 1200 * time.Millisecond // far more than any call takes, also on a busy machine

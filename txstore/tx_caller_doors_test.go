@@ -42,20 +42,39 @@ func TestCommitRolledBackToASavepointKeepsTheReservation(t *testing.T) {
 }
 
 // The first use of a Store may be in a transaction of another pool, which searches
-// for tables in another way: its table is not the Store's.
+// for tables in another way: its table is not the Store's. The other way is in the URL,
+// or in the configuration of a pool whose BeforeConnect completes it.
 func TestCallerFromAnotherPoolDoesNotRedirectTheStore(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, given{})
-	w.exec(`CREATE SCHEMA theirs`)
-	w.exec(`CREATE TABLE theirs.pgidem_records (LIKE pgidem_records INCLUDING ALL)`)
-	w.process(given{}).attempt("k").mustBeFresh().mustCommit("paid")
-	tx, err := openPool(t, given{Way: w.way + "&search_path=theirs,public"}).Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	const theirs = "theirs,public"
+	completed := func(c *pgxpool.Config) {
+		c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return nil }
 	}
-	w.within(txstore.WithTx(t.Context(), tx), "other").mustBeFresh()
-	mustEnd(t, tx.Rollback)
-	w.attempt("k").mustReplay("paid")
+	for name, c := range map[string]struct {
+		own, other func(*pgxpool.Config)
+		parameters string
+	}{
+		"URL": {parameters: "&search_path=" + theirs},
+		"BeforeConnect": {own: completed, other: func(c *pgxpool.Config) {
+			completed(c)
+			c.ConnConfig.RuntimeParams["search_path"] = theirs
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, given{Pool: c.own})
+			w.exec(`CREATE SCHEMA theirs`)
+			w.exec(`CREATE TABLE theirs.pgidem_records (LIKE pgidem_records INCLUDING ALL)`)
+			w.process(given{}).attempt("k").mustBeFresh().mustCommit("paid")
+			tx, err := openPool(t, given{Way: w.way + c.parameters, Pool: c.other}).Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.within(txstore.WithTx(t.Context(), tx), "other").mustBeFresh()
+			mustEnd(t, tx.Rollback)
+			w.attempt("k").mustReplay("paid")
+		})
+	}
 }
 
 // Close holds for what comes in a caller's transaction, too.
@@ -67,7 +86,7 @@ func TestClosedStoreReservesNothingInACallersTransaction(t *testing.T) {
 	w.within(ctx, "k").mustFail(idem.ErrStoreClosed)
 }
 
-// Behaviour 5.
+// Behaviour 32.
 func TestMismatchWithALeaseInACallersTransaction(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{})
@@ -149,28 +168,6 @@ func TestReleaseAfterACommitWhateverTheTransactionHasComeTo(t *testing.T) {
 			a.mustRelease()
 		})
 	}
-}
-
-// The same of a pool with one URL, whose connections BeforeConnect completes.
-func TestCallerFromAnotherPoolWithBeforeConnectDoesNotRedirectTheStore(t *testing.T) {
-	t.Parallel()
-	completed := func(c *pgxpool.Config) {
-		c.BeforeConnect = func(context.Context, *pgx.ConnConfig) error { return nil }
-	}
-	w := newWorld(t, given{Pool: completed})
-	w.exec(`CREATE SCHEMA theirs`)
-	w.exec(`CREATE TABLE theirs.pgidem_records (LIKE pgidem_records INCLUDING ALL)`)
-	w.process(given{}).attempt("k").mustBeFresh().mustCommit("paid")
-	tx, err := openPool(t, given{Way: w.way, Pool: func(c *pgxpool.Config) {
-		completed(c)
-		c.ConnConfig.RuntimeParams["search_path"] = "theirs,public"
-	}}).Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.within(txstore.WithTx(t.Context(), tx), "other").mustBeFresh()
-	mustEnd(t, tx.Rollback)
-	w.attempt("k").mustReplay("paid")
 }
 
 // A Release that comes after its transaction's end leaves alone what the next one on

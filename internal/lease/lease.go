@@ -12,6 +12,11 @@ import (
 )
 
 const (
+	// Shortest leaves room for the round trips of a renewal.
+	Shortest = 10 * time.Millisecond
+	// Longest bounds for how long a crash can keep its key in flight.
+	Longest = 24 * time.Hour
+
 	// renewals is how many renewals fit into one lease: two may fail before it
 	// ends.
 	renewals = 3
