@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,5 +131,33 @@ func TestDoCodecThatPanics(t *testing.T) {
 	}
 	if l.runs.Load() != 1 {
 		t.Errorf("%d runs", l.runs.Load())
+	}
+}
+
+// touchy is a result that panics when it is read, once it is told to.
+type touchy struct{ N int }
+
+var touched atomic.Bool
+
+func (t *touchy) UnmarshalJSON([]byte) error {
+	if touched.Load() {
+		panic("touched")
+	}
+	t.N = 1
+	return nil
+}
+
+// A record that cannot be read is an error, in whatever way it cannot.
+func TestDoRecordWhoseReadingPanics(t *testing.T) {
+	t.Parallel()
+	runs := 0
+	cfg := idem.DoConfig{Store: newMemory(t)}
+	fn := func(context.Context) (touchy, error) { runs++; return touchy{1}, nil }
+	if got, err := idem.Do(t.Context(), cfg, "k", nil, fn); err != nil || got.N != 1 {
+		t.Fatal(got, err)
+	}
+	touched.Store(true)
+	if _, err := idem.Do(t.Context(), cfg, "k", nil, fn); !errors.Is(err, idem.ErrRecordUnreadable) || runs != 1 {
+		t.Errorf("%v after %d runs, want ErrRecordUnreadable after one", err, runs)
 	}
 }

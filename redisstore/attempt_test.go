@@ -107,7 +107,12 @@ func TestLateCommitDoesNotCompleteTheNextReservation(t *testing.T) {
 // caller has left, nobody runs a handler for that.
 func TestRepeatedLookWhoseCallerLeftLeavesNothing(t *testing.T) {
 	t.Parallel()
-	w, p := tapped(t, redis.Options{MaxRetries: 3, MinRetryBackoff: 300 * time.Millisecond, MaxRetryBackoff: 400 * time.Millisecond})
+	p := newProxy(t, redistest.Addr(t))
+	w := newWorld(t, given{
+		Addr:   p.addr,
+		Client: redis.Options{MaxRetries: 3, MinRetryBackoff: 300 * time.Millisecond, MaxRetryBackoff: 400 * time.Millisecond},
+		Config: redisstore.Config{Lease: time.Hour},
+	})
 	w.attempt("warm").mustBeFresh().mustCommit("warm")
 	a := w.attempt("k")
 	p.loseReplyTo(plainSet)

@@ -144,8 +144,9 @@ func (r *refusing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // What a script has reserved that was refused when it was repeated is given up.
 func TestRefusedScriptIsUndone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, given{})
-	there := w.process(given{})
+	hour := redisstore.Config{Lease: time.Hour} // no lease ends by itself
+	w := newWorld(t, given{Config: hour})
+	there := w.process(given{Config: hour})
 	remember := idem.AttemptConfig{NoWait: true, RememberExpired: time.Hour} // a script looks
 	w.attemptWith("warm", remember).mustBeFresh().mustCommit("warm")
 	var r refusing

@@ -3,6 +3,8 @@ package txstore_test
 import (
 	"context"
 	"errors"
+	"math"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +95,28 @@ func TestRunSweepsUntilItIsStopped(t *testing.T) {
 	}
 	if err := w.store.Run(t.Context(), 0); err == nil {
 		t.Error("Run without an interval is accepted")
+	}
+}
+
+// Who writes the greatest duration means never, and no random half of it more may be
+// a negative one.
+func TestRunOnceInThreeCenturiesDoesNotSweepNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.seed("expired", 10, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := w.store.Run(ctx, math.MaxInt64); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Run ended with %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if n := w.count(`SELECT count(*) FROM pgidem_records`); n != 10 {
+		t.Errorf("%d of 10 expired records are left", n)
 	}
 }
 
