@@ -60,17 +60,18 @@ func TestTruthWhenTheConnectionIsCutDuringCommit(t *testing.T) {
 	t.Parallel()
 	for _, disposition := range []idem.Disposition{idem.CommitAll, idem.CommitResponse} {
 		for side, from := range map[string]wiretap.Side{"Request": wiretap.Client, "Answer": wiretap.Server} {
-			for cut, verdict := range map[string]wiretap.Verdict{"Before": wiretap.CutBefore, "Inside": wiretap.CutInside, "After": wiretap.CutAfter} {
-				t.Run(fmt.Sprintf("%s/%s/%s", disposition, side, cut), func(t *testing.T) {
+			for where, verdict := range map[string]wiretap.Verdict{"Before": wiretap.CutBefore, "Inside": wiretap.CutInside, "After": wiretap.CutAfter} {
+				t.Run(fmt.Sprintf("%s/%s/%s", disposition, side, where), func(t *testing.T) {
 					t.Parallel()
-					p, proxy := newWorld(t, given{}).tapped(given{Config: txstore.Config{CommitTimeout: truthTimeout()}})
+					p, proxy := newWorld(t, given{}).tapped(given{Config: txstore.Config{CommitTimeout: patience}})
+					cut := p.beside(given{Config: txstore.Config{CommitTimeout: truthTimeout()}})
 					c := &cutter{}
 					proxy.Intercept(c.judge)
 					committed := 0
 					nth := 0
 					for ; nth < maxCommitMessages; nth++ {
-						ok, hit := p.commitCut(fmt.Sprintf("k-%d", nth), disposition, c, from, nth, verdict)
-						if !hit {
+						ok, more := p.commitCut(cut, fmt.Sprintf("k-%d", nth), disposition, c, from, nth, verdict)
+						if !more {
 							break
 						}
 						if ok {
@@ -98,19 +99,26 @@ func truthTimeout() time.Duration {
 	return patience
 }
 
-// commitCut commits one request under a cut, and compares what the client is
-// told with what the database holds.
-func (w *world) commitCut(key string, disposition idem.Disposition, c *cutter, from wiretap.Side, nth int, verdict wiretap.Verdict) (committed, hit bool) {
+// commitCut commits one request of the process cut, on w's connections, and
+// compares what its client is told with what the database holds.
+func (w *world) commitCut(cut *world, key string, disposition idem.Disposition, c *cutter, from wiretap.Side, nth int, verdict wiretap.Verdict) (committed, more bool) {
 	w.Helper()
 	warm := w.attempt(key + "-warm").mustBeFresh()
 	idem.SetDisposition(warm.ctx, disposition)
 	warm.mustCommit("warm")
-	a := w.attempt(key).mustBeFresh()
+	a := cut.attempt(key).mustBeFresh()
 	a.pay()
 	idem.SetDisposition(a.ctx, disposition)
 	c.arm(from, nth, verdict)
 	err := a.commit("paid")
-	hit = c.wasHit()
+	hit := c.wasHit()
+	unknown := unlocked && errors.Is(err, idem.ErrOutcomeUnknown)
+	if unknown {
+		// It may have been told so before the server had read what was sent.
+		eventually(w.TB, "no transaction is open", func() bool {
+			return w.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()`) == 0
+		})
+	}
 	payments, records := w.payments(key), w.records(key)
 	if want := records; payments != want && disposition == idem.CommitAll || payments > 0 && disposition == idem.CommitResponse {
 		w.Fatalf("message %d: %d payments and %d records", nth, payments, records)
@@ -119,9 +127,11 @@ func (w *world) commitCut(key string, disposition idem.Disposition, c *cutter, f
 	switch {
 	case err == nil && records != 1:
 		w.Errorf("message %d: told success, %d records", nth, records)
-	case unlocked && errors.Is(err, idem.ErrOutcomeUnknown):
+	case unknown:
 		// Without its own lock it cannot tell a COMMIT that never arrived from
 		// one that is still on its way. What it does know is true.
+	case err != nil && !hit:
+		w.Errorf("message %d: told %v, and nothing was cut", nth, err)
 	case err != nil && records != 0:
 		w.Errorf("message %d: told %v, but it was committed", nth, err)
 	case err != nil && !(errors.As(err, &refused) && refused.Retryable):
@@ -129,13 +139,13 @@ func (w *world) commitCut(key string, disposition idem.Disposition, c *cutter, f
 	}
 	if records == 1 {
 		w.attempt(key).mustReplay("paid")
-		return true, hit
+		return true, hit || unknown
 	}
 	again := w.attempt(key).mustBeFresh()
 	again.pay()
 	again.mustCommit("again")
 	w.mustHold(key, 1, 1)
-	return false, hit
+	return false, hit || unknown
 }
 
 // Behaviour 15. The server cannot be reached after the reply to COMMIT was lost:

@@ -97,6 +97,14 @@ func (w *world) process(g given) *world {
 	return p
 }
 
+// beside is another Store on the same pool.
+func (w *world) beside(g given) *world {
+	w.Helper()
+	p := &world{TB: w.TB, url: w.url, way: w.way, pooled: w.pooled, pooler: w.pooler, admin: w.admin, pool: w.pool, family: w.family}
+	p.open(g)
+	return p
+}
+
 func openPool(tb testing.TB, g given) *pgxpool.Pool {
 	tb.Helper()
 	return pgtest.Open(tb, g.Way, func(config *pgxpool.Config) {
