@@ -67,7 +67,7 @@ func TestCallsThatWereLeftAreWeededOut(t *testing.T) {
 	t.Parallel()
 	s := &Store{running: running.New()}
 	silent := func(*call) {} // a carrier that is never back
-	d := &sender{store: s, convoy: convoy.New(together, silent)}
+	d := &sender{store: s, convoy: convoy.New(convoy.Limits{Batch: 64, Near: 1, Far: 1}, silent)}
 	queue := make([]*call, 4)
 	for i := range queue {
 		queue[i] = newCall(t.Context(), nil, nil)
