@@ -71,6 +71,10 @@ func TestDoRefusesRequestsThatEmbeddingHides(t *testing.T) {
 		time.Time
 		netip.Addr
 	}
+	type host struct { // the address has a text form alone
+		netip.Addr
+		Amount int
+	}
 	type event struct{ Base }
 	type booked struct {
 		Period
@@ -88,6 +92,7 @@ func TestDoRefusesRequestsThatEmbeddingHides(t *testing.T) {
 		"PromotedMethodDashed":    {dashed{theDay, 1}, dashed{theDay, 1000}},
 		"PromotedMethodOfNumber":  {priced{1, "a"}, priced{1, "b"}},
 		"PromotedInInterface":     {order{little}, order{much}},
+		"PromotedTextMethod":      {host{ip("10.0.0.1"), 1}, host{ip("10.0.0.1"), 1000}},
 		"TwoForms":                {login{theDay, ip("10.0.0.1")}, login{theDay, ip("10.0.0.2")}},
 		"PromotedTwice":           {event{Base{theDay, 1}}, event{Base{theDay, 2}}},
 		"TwoMethodsDeep":          {booked{Period{Start{theDay.AddDate(1, 0, 0)}, End{theDay}}, "r"}, booked{Period{Start{theDay}, End{theDay}}, "r"}},

@@ -19,7 +19,9 @@ type callerTxKey struct{}
 // The verbs never wait there and never end tx: a key in flight elsewhere is
 // [idem.ErrInFlight], for waiting inside a transaction can deadlock where
 // PostgreSQL does not see it. A unique violation at Commit is
-// [idem.ErrSuperseded]; tx is aborted then and must be rolled back.
+// [idem.ErrSuperseded]; tx is aborted then and must be rolled back. Where commits
+// wait for a standby, the COMMIT of a tx that only replays what was recorded in the
+// last five seconds waits, too; what it replays is not safe from a failover before.
 //
 // That the reservation is held is a setting of the transaction, since only a
 // setting ends with a savepoint: RESET ALL forgets it, and the key is fresh again.

@@ -76,6 +76,9 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 	}
 	held.enter(p.started)
 	if cached := p.found.replay(); cached != nil {
+		if err := c.settle(ctx, t, p.found.age); err != nil {
+			return nil, false, fmt.Errorf("txstore: confirming a record in the caller's transaction: %w", err)
+		}
 		return cached, false, nil
 	}
 	if err := p.refusesCaller(held.get(k), holds, hash); err != nil {
@@ -90,6 +93,27 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 	}
 	held.put(k, &heldRecord{ttl: ttl, remember: remember(attempt), h: p.h, stale: p.found.attemptID, attemptID: attemptID})
 	return nil, true, nil
+}
+
+// settle makes the caller's COMMIT wait for a record of that age as Store.settle would:
+// a transaction that only reads waits for no standby. A refusal is kept from the
+// caller's transaction by a savepoint.
+func (c *callerTx) settle(ctx context.Context, t *table, age time.Duration) error {
+	if !t.synchronous || age >= settledAfter {
+		return nil
+	}
+	savepoint, err := c.tx.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err = savepoint.Exec(ctx, confirmSQL); err == nil {
+		return savepoint.Commit(ctx)
+	}
+	undone := savepoint.Rollback(ctx)
+	if cannotConfirm(err) {
+		err = nil
+	}
+	return errors.Join(err, undone)
 }
 
 // refusesCaller says why a key that is not to be replayed is not the caller's either.

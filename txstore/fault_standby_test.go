@@ -182,14 +182,18 @@ func TestReplayOfWhatTheStandbyHasNotWaits(t *testing.T) {
 	}
 }
 
+// withoutConfirming leaves a server without what confirmations need.
+const withoutConfirming = `UPDATE pg_catalog.pg_proc SET proname = 'gone' WHERE proname = 'pg_logical_emit_message'`
+
 // Where the confirmation is refused the record's own word must do.
 func TestConfirmationRefused(t *testing.T) {
 	t.Parallel()
 	w := newStandbyWorld(t)
-	w.exec(`UPDATE pg_catalog.pg_proc SET proname = 'gone' WHERE proname = 'pg_logical_emit_message'`)
+	w.exec(withoutConfirming)
 	_, done := w.terminateCommit("k")
 	defer w.standby(false)
 	if err := await(t, "Commit", done); err != nil {
 		t.Errorf("told %v, but it was committed", err)
 	}
+	w.process(given{}).attempt("k").mustReplay("paid")
 }

@@ -33,7 +33,7 @@ func TestPoolerGuideShowsTheExample(t *testing.T) {
 func TestPoolerGuideNamesTests(t *testing.T) {
 	t.Parallel()
 	var tests strings.Builder
-	for _, file := range []string{"pooler_test.go", "fault_promotion_test.go", "fault_standby_test.go"} {
+	for _, file := range []string{"pooler_test.go", "fault_promotion_test.go", "fault_standby_test.go", "settle_test.go"} {
 		tests.WriteString(read(t, file))
 	}
 	named := 0

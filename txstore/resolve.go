@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -53,20 +54,28 @@ THEN pg_catalog.pg_logical_emit_message(true, 'pgidem', '') END`
 // session that was terminated while its COMMIT waited for a standby, or whose
 // server came back after a crash, has left a record that is visible before the
 // standby has it, and a failover would lose what the client was told. A commit
-// behind it in the WAL is answered only after the standby has both. Where that is
-// refused, as by an engine without the function, the record's own word must do.
+// behind it in the WAL is answered only after the standby has both.
 func (s *Store) confirm(ctx context.Context, p *probe) error {
 	conn := p.conn.Conn()
 	return roundTrip(ctx, conn, s.config.CommitTimeout, func(ctx context.Context) error {
-		_, err := conn.Exec(ctx, confirmSQL)
-		if isServerRefusal(err) {
-			return nil
+		if err := writeBehind(ctx, conn); err != nil {
+			return err
 		}
-		if err == nil {
-			_, err = conn.Exec(ctx, "commit")
-		}
+		_, err := conn.Exec(ctx, "commit") // or a rollback, behind a refusal
 		return err
 	})
+}
+
+// writeBehind makes the commit of what conn is in, or of this alone, wait for the
+// standbys that commits wait for.
+func writeBehind(ctx context.Context, conn interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}) error {
+	_, err := conn.Exec(ctx, confirmSQL)
+	if cannotConfirm(err) {
+		return nil
+	}
+	return err
 }
 
 // relockTime is far more than a server needs from the ROLLBACK of a response's

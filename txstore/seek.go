@@ -119,9 +119,10 @@ func (k *seeker) lead(ctx context.Context) (cached *idem.Cached, err error) {
 
 // once looks once. A record that was only just committed is believed when it is
 // where a commit has to be; one that is not there any more was on a server that has
-// gone, and what stands on the other is looked at anew.
+// gone, and what stands on the other is looked at anew. Where that does not help, the
+// pool's connections lead to two servers.
 func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
-	for {
+	for range maxTries {
 		l, err := k.peek(ctx, likely, waits)
 		if err != nil || l.cached == nil || l.age >= settledAfter {
 			return l, err
@@ -131,6 +132,7 @@ func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
 		}
 		likely = false
 	}
+	return look{}, unavailable(errors.New("a record is there, and is not: do the pool's connections lead to one server?"))
 }
 
 // peek looks. A key of which the table likely tells enough is glanced at; if

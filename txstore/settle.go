@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -28,7 +29,7 @@ FROM ` + tableName + ` WHERE key = $1::text AND attempt_id = $2::text::uuid`
 // already, whose word on a commit of its own says nothing of what the other server
 // has shown. So the statement that commits sees the record, too.
 func (s *Store) settle(ctx context.Context, key, attemptID string) (there bool, err error) {
-	if t := s.table.Load(); t == nil || !t.synchronous {
+	if t := s.table.Load(); t != nil && !t.synchronous {
 		return true, nil
 	}
 	err = s.onConn(ctx, func(conn *pgxpool.Conn, t *table) error {
@@ -36,12 +37,13 @@ func (s *Store) settle(ctx context.Context, key, attemptID string) (there bool, 
 			return err
 		}
 		err := roundTrip(ctx, conn.Conn(), s.config.ReserveTimeout, func(ctx context.Context) error {
-			tag, err := conn.Exec(ctx, t.settled, key, attemptID) // a transaction by itself
+			// A transaction by itself; and not prepared, since it is needed seldom and
+			// what is kept a handler may deallocate.
+			tag, err := conn.Exec(ctx, t.settled, pgx.QueryExecModeExec, key, attemptID)
 			there = err == nil && tag.RowsAffected() > 0
 			return err
 		})
-		if isServerRefusal(err) && sqlState(err) != "42P01" && !conn.Conn().IsClosed() {
-			// As by an engine without the function: the record's own word must do.
+		if cannotConfirm(err) {
 			there, err = true, nil
 		}
 		if err == nil {

@@ -66,3 +66,14 @@ func isServerRefusal(err error) bool {
 	}
 	return severity == "ERROR"
 }
+
+// cannotConfirm tells whether a server has refused to confirm a record because it has
+// no way to, as an engine without the function, or one that this role may not call:
+// then the record's own word must do. Any other refusal says nothing of the record.
+func cannotConfirm(err error) bool {
+	switch sqlState(err) {
+	case "42883", "42704", "42501", "0A000":
+		return isServerRefusal(err)
+	}
+	return false
+}
