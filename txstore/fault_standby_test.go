@@ -132,6 +132,7 @@ func (w *world) terminateCommit(key string) (pid int, told <-chan error) {
 		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'`, pid) == 1
 	})
 	w.exec("SELECT pg_terminate_backend($1)", pid)
+	eventually(w.TB, "everybody sees the record", func() bool { return w.records(key) == 1 })
 	return pid, done
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgidem/pgidem/idem"
 	"github.com/pgidem/pgidem/internal/wiretap"
@@ -18,11 +17,14 @@ import (
 
 // betweenLookAndConfirmation records key, and returns a process that looks it up, and
 // does what before each of its first so many confirmations reaches the server. asked
-// counts all.
-func betweenLookAndConfirmation(t *testing.T, g given, key string, first int32, what func(*world)) (w, p *world, asked *atomic.Int32) {
+// counts all. A setup is executed before the process is there.
+func betweenLookAndConfirmation(t *testing.T, key string, first int32, what func(*world), setup ...string) (p *world, asked *atomic.Int32) {
 	t.Helper()
-	w = newWorld(t, given{})
-	p, proxy := w.tapped(g)
+	w := newWorld(t, given{})
+	for _, sql := range setup {
+		w.exec(sql)
+	}
+	p, proxy := w.tapped(given{})
 	p.warm()
 	txstore.AwaitsStandby(p.store)
 	w.attempt(key).mustBeFresh().mustCommit("paid")
@@ -35,7 +37,7 @@ func betweenLookAndConfirmation(t *testing.T, g given, key string, first int32, 
 		}
 		return v
 	})
-	return w, p, asked
+	return p, asked
 }
 
 // A record that only the server which is gone has shown is not replayed: where the
@@ -44,7 +46,7 @@ func betweenLookAndConfirmation(t *testing.T, g given, key string, first int32, 
 // Behaviours 14, 30.
 func TestRecordThatThePromotedServerDoesNotHaveIsNotReplayed(t *testing.T) {
 	t.Parallel()
-	_, p, _ := betweenLookAndConfirmation(t, given{}, "k", 1, func(w *world) {
+	p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) {
 		w.exec(`DELETE FROM pgidem_records WHERE key = 'k'`) // as on the standby
 	})
 	p.attempt("k").mustBeFresh().mustCommit("paid again")
@@ -60,14 +62,14 @@ func TestRecordOfAnotherConfirmsNone(t *testing.T) {
 	another := func(w *world) {
 		w.exec(`UPDATE pgidem_records SET attempt_id = gen_random_uuid(), body = 'another' WHERE key = 'k'`)
 	}
-	_, p, asked := betweenLookAndConfirmation(t, given{}, "k", 1, another)
+	p, asked := betweenLookAndConfirmation(t, "k", 1, another)
 	p.attempt("k").mustReplay("another")
 	if n := asked.Load(); n != 2 {
 		t.Errorf("%d confirmations, want one of each record", n)
 	}
 
 	// As of two servers, which both take writes.
-	_, p, asked = betweenLookAndConfirmation(t, given{}, "k", math.MaxInt32, another)
+	p, asked = betweenLookAndConfirmation(t, "k", math.MaxInt32, another)
 	if existing, fresh, err := p.attempt("k").reserve(); existing != nil || fresh || !errors.Is(err, idem.ErrStoreUnavailable) {
 		t.Errorf("Reserve = %v, %v, %v; want the store unavailable", existing, fresh, err)
 	}
@@ -83,8 +85,8 @@ func TestRefusalThatSaysNothingOfTheRecord(t *testing.T) {
 	t.Parallel()
 	t.Run("TableLocked", func(t *testing.T) {
 		t.Parallel()
-		impatient := given{Pool: func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["lock_timeout"] = "100ms" }}
-		_, p, _ := betweenLookAndConfirmation(t, impatient, "k", 1, func(w *world) {
+		const impatient = `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 100', current_database()); END $$`
+		p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) {
 			tx, err := w.admin.Begin(t.Context())
 			if err != nil {
 				t.Error(err)
@@ -96,14 +98,14 @@ func TestRefusalThatSaysNothingOfTheRecord(t *testing.T) {
 				}
 			}
 			time.AfterFunc(time.Second, func() { _ = tx.Commit(t.Context()) })
-		})
+		}, impatient)
 		if existing, _, err := p.attempt("k").reserve(); existing != nil {
 			t.Errorf("replayed %s (error %v), and it is not there", existing.Body, err)
 		}
 	})
 	t.Run("TableGone", func(t *testing.T) {
 		t.Parallel()
-		_, p, _ := betweenLookAndConfirmation(t, given{}, "k", 1, func(w *world) { w.exec(`DROP TABLE pgidem_records`) })
+		p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) { w.exec(`DROP TABLE pgidem_records`) })
 		if existing, fresh, err := p.attempt("k").reserve(); existing != nil || fresh || !errors.Is(err, idem.ErrStoreUnavailable) {
 			t.Errorf("Reserve = %v, %v, %v; want that the table is missing", existing, fresh, err)
 		}
