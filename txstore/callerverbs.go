@@ -97,23 +97,25 @@ func (c *callerTx) reserve(ctx context.Context, s *Store, key, hash string, ttl 
 
 // settle makes the caller's COMMIT wait for a record of that age as Store.settle would:
 // a transaction that only reads waits for no standby. A refusal is kept from the
-// caller's transaction by a savepoint.
+// caller's transaction by a savepoint, which has a name that nobody else has.
 func (c *callerTx) settle(ctx context.Context, t *table, age time.Duration) error {
 	if !t.synchronous || age >= settledAfter {
 		return nil
 	}
-	savepoint, err := c.tx.Begin(ctx)
-	if err != nil {
+	if _, err := c.tx.Exec(ctx, "SAVEPOINT pgidem_confirmation"); err != nil {
 		return err
 	}
-	if _, err = savepoint.Exec(ctx, confirmSQL); err == nil {
-		return savepoint.Commit(ctx)
+	_, err := c.tx.Exec(ctx, confirmSQL)
+	if err != nil {
+		if _, undone := c.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT pgidem_confirmation"); undone != nil {
+			return errors.Join(err, undone)
+		}
 	}
-	undone := savepoint.Rollback(ctx)
+	_, released := c.tx.Exec(ctx, "RELEASE SAVEPOINT pgidem_confirmation")
 	if cannotConfirm(err) {
 		err = nil
 	}
-	return errors.Join(err, undone)
+	return errors.Join(err, released)
 }
 
 // refusesCaller says why a key that is not to be replayed is not the caller's either.

@@ -133,6 +133,9 @@ func (w *world) terminateCommit(key string) (pid int, told <-chan error) {
 	})
 	w.exec("SELECT pg_terminate_backend($1)", pid)
 	eventually(w.TB, "everybody sees the record", func() bool { return w.records(key) == 1 })
+	// It stays young for as long as the test may take.
+	w.exec(`SELECT set_config('synchronous_commit', 'local', true);
+UPDATE pgidem_records SET stored_at = stored_at + interval '30 minutes' WHERE key = '` + key + `'`)
 	return pid, done
 }
 

@@ -50,20 +50,26 @@ func (s *Store) leaseReserve(ctx context.Context, l *leaseHold) (look, error) {
 // leaseCommit completes the lease and returns what stands under the key then.
 func (s *Store) leaseCommit(ctx context.Context, l *leaseHold, response idem.Cached) (f found, err error) {
 	err = s.leaseDo(ctx, l.key, s.config.CommitTimeout, func(ctx context.Context, conn *pgxpool.Conn, t *table) error {
-		var changed int64
-		changed, f, err = s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
-			statement: t.leaseCommit,
-			params:    l.record(response),
-			lookup:    l.key,
-			wake:      true,
-		})
-		if err == nil && changed == 0 && f.completed && f.attemptID == l.id {
+		for range maxTries {
+			var changed int64
+			changed, f, err = s.leaseSend(ctx, conn, t, t.hash(l.key), leaseBatch{
+				statement: t.leaseCommit,
+				params:    l.record(response),
+				lookup:    l.key,
+				wake:      true,
+			})
+			if err != nil || changed > 0 || !f.completed || f.attemptID != l.id {
+				return err
+			}
 			// It was committed before, in a call whose reply was lost: by a session that
 			// was terminated, perhaps, while it waited for a standby. A COMMIT that
-			// changes nothing waits for none.
-			err = writeBehind(ctx, conn)
+			// changes nothing waits for none. Behind a pooler the connection may lead to
+			// the promoted standby by now, where the lease is to be completed anew.
+			if there, err := t.settle(ctx, conn.Conn(), l.key, l.id); there || err != nil {
+				return err
+			}
 		}
-		return err
+		return errTwoServers
 	})
 	return f, err
 }

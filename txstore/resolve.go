@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgidem/pgidem/idem"
 )
@@ -58,24 +57,12 @@ THEN pg_catalog.pg_logical_emit_message(true, 'pgidem', '') END`
 func (s *Store) confirm(ctx context.Context, p *probe) error {
 	conn := p.conn.Conn()
 	return roundTrip(ctx, conn, s.config.CommitTimeout, func(ctx context.Context) error {
-		if err := writeBehind(ctx, conn); err != nil {
-			return err
+		_, err := conn.Exec(ctx, confirmSQL)
+		if err == nil || cannotConfirm(err) {
+			_, err = conn.Exec(ctx, "commit") // or a rollback, behind a refusal
 		}
-		_, err := conn.Exec(ctx, "commit") // or a rollback, behind a refusal
 		return err
 	})
-}
-
-// writeBehind makes the commit of what conn is in, or of this alone, wait for the
-// standbys that commits wait for.
-func writeBehind(ctx context.Context, conn interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-}) error {
-	_, err := conn.Exec(ctx, confirmSQL)
-	if cannotConfirm(err) {
-		return nil
-	}
-	return err
 }
 
 // relockTime is far more than a server needs from the ROLLBACK of a response's

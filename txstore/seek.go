@@ -132,8 +132,11 @@ func (k *seeker) once(ctx context.Context, likely, waits bool) (look, error) {
 		}
 		likely = false
 	}
-	return look{}, unavailable(errors.New("a record is there, and is not: do the pool's connections lead to one server?"))
+	return look{}, unavailable(errTwoServers)
 }
+
+// errTwoServers: what one look has found the next has not, time and again.
+var errTwoServers = errors.New("a record is there, and is not: do the pool's connections lead to one server?")
 
 // peek looks. A key of which the table likely tells enough is glanced at; if
 // it does not, the key is looked at in full. That is a record to replay or, for

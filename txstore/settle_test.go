@@ -18,9 +18,9 @@ import (
 // betweenLookAndConfirmation records key, and returns a process that looks it up, and
 // does what before each of its first so many confirmations reaches the server. asked
 // counts all. A setup is executed before the process is there.
-func betweenLookAndConfirmation(t *testing.T, key string, first int32, what func(*world), setup ...string) (p *world, asked *atomic.Int32) {
+func betweenLookAndConfirmation(t *testing.T, key string, first int32, what func(*world), setup ...string) (w, p *world, asked *atomic.Int32) {
 	t.Helper()
-	w := newWorld(t, given{})
+	w = newWorld(t, given{})
 	for _, sql := range setup {
 		w.exec(sql)
 	}
@@ -37,7 +37,7 @@ func betweenLookAndConfirmation(t *testing.T, key string, first int32, what func
 		}
 		return v
 	})
-	return p, asked
+	return w, p, asked
 }
 
 // A record that only the server which is gone has shown is not replayed: where the
@@ -46,11 +46,46 @@ func betweenLookAndConfirmation(t *testing.T, key string, first int32, what func
 // Behaviours 14, 30.
 func TestRecordThatThePromotedServerDoesNotHaveIsNotReplayed(t *testing.T) {
 	t.Parallel()
-	p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) {
+	_, p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) {
 		w.exec(`DELETE FROM pgidem_records WHERE key = 'k'`) // as on the standby
 	})
 	p.attempt("k").mustBeFresh().mustCommit("paid again")
 	p.attempt("k").mustReplay("paid again")
+}
+
+// asLease makes the record of k what it was before its Commit.
+const asLease = `UPDATE pgidem_records SET status = NULL, header = NULL, body = NULL, stored_at = NULL, expires_at = NULL,
+	forgotten_at = NULL, leased_until = clock_timestamp() + interval '1 hour' WHERE key = 'k'`
+
+// Of what was recorded under a lease the promoted server may have the lease alone, of
+// the same attempt.
+//
+// Behaviours 14, 30.
+func TestLeaseDoesNotConfirmItsRecord(t *testing.T) {
+	t.Parallel()
+	_, p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) { w.exec(asLease) })
+	a := newAttempt(t, t.Context(), p.store, "k", idem.AttemptConfig{NoWait: true})
+	if existing, fresh, err := a.reserve(); existing != nil || fresh || !errors.Is(err, idem.ErrInFlight) {
+		t.Errorf("Reserve = %v, %v, %v; want the lease in flight", existing, fresh, err)
+	}
+}
+
+// Nor does a lease's Commit that is repeated take it for its record, as behind a pooler
+// that leads to the promoted server from one moment to the next: it is made there.
+//
+// Behaviours 15, 30.
+func TestRepeatedLeasedCommitIsMadeWhereOnlyTheLeaseIs(t *testing.T) {
+	t.Parallel()
+	w, p, asked := betweenLookAndConfirmation(t, "other", 1, func(w *world) { w.exec(asLease) })
+	a := newAttempt(t, t.Context(), p.store.Leased(), "k", idem.AttemptConfig{}).mustBeFresh()
+	// As by a Commit whose reply was lost.
+	w.exec(`UPDATE pgidem_records SET status = 201, body = 'sent', stored_at = clock_timestamp(),
+		expires_at = clock_timestamp() + interval '1 hour', leased_until = NULL, header = (SELECT header FROM pgidem_records WHERE key = 'other') WHERE key = 'k'`)
+	a.mustCommit("sent")
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d confirmations, want that of the first Commit alone", n)
+	}
+	w.mustHold("k", 0, 1)
 }
 
 // Nor does another's record under the same key confirm it: that is looked at, and
@@ -62,14 +97,14 @@ func TestRecordOfAnotherConfirmsNone(t *testing.T) {
 	another := func(w *world) {
 		w.exec(`UPDATE pgidem_records SET attempt_id = gen_random_uuid(), body = 'another' WHERE key = 'k'`)
 	}
-	p, asked := betweenLookAndConfirmation(t, "k", 1, another)
+	_, p, asked := betweenLookAndConfirmation(t, "k", 1, another)
 	p.attempt("k").mustReplay("another")
 	if n := asked.Load(); n != 2 {
 		t.Errorf("%d confirmations, want one of each record", n)
 	}
 
 	// As of two servers, which both take writes.
-	p, asked = betweenLookAndConfirmation(t, "k", math.MaxInt32, another)
+	_, p, asked = betweenLookAndConfirmation(t, "k", math.MaxInt32, another)
 	if existing, fresh, err := p.attempt("k").reserve(); existing != nil || fresh || !errors.Is(err, idem.ErrStoreUnavailable) {
 		t.Errorf("Reserve = %v, %v, %v; want the store unavailable", existing, fresh, err)
 	}
@@ -86,7 +121,7 @@ func TestRefusalThatSaysNothingOfTheRecord(t *testing.T) {
 	t.Run("TableLocked", func(t *testing.T) {
 		t.Parallel()
 		const impatient = `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 100', current_database()); END $$`
-		p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) {
+		_, p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) {
 			tx, err := w.admin.Begin(t.Context())
 			if err != nil {
 				t.Error(err)
@@ -105,7 +140,7 @@ func TestRefusalThatSaysNothingOfTheRecord(t *testing.T) {
 	})
 	t.Run("TableGone", func(t *testing.T) {
 		t.Parallel()
-		p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) { w.exec(`DROP TABLE pgidem_records`) })
+		_, p, _ := betweenLookAndConfirmation(t, "k", 1, func(w *world) { w.exec(`DROP TABLE pgidem_records`) })
 		if existing, fresh, err := p.attempt("k").reserve(); existing != nil || fresh || !errors.Is(err, idem.ErrStoreUnavailable) {
 			t.Errorf("Reserve = %v, %v, %v; want that the table is missing", existing, fresh, err)
 		}
