@@ -5,7 +5,6 @@ package localproc
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,12 +143,11 @@ func TestAnotherPortIsTriedOnlyIfThatHelps(t *testing.T) {
 			t.Parallel()
 			tried := 0
 			err := onFreePort(func(port int) error {
-				l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-				if err != nil {
-					return err
+				if port <= 0 || port > maxPort {
+					t.Errorf("port %d", port)
 				}
 				tried++
-				return errors.Join(c.answers[tried-1], l.Close())
+				return c.answers[tried-1]
 			})
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || tried != len(c.answers) {
 				t.Errorf("tried %d ports: %v, want %d: %v", tried, err, len(c.answers), c.want)
