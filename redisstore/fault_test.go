@@ -124,7 +124,7 @@ func TestFlushedServerEndsTheLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{
 		Addr:   ownServer(t, redisserver.Options{}).Addr(),
-		Config: redisstore.Config{Lease: 300 * time.Millisecond},
+		Config: redisstore.Config{Lease: time.Second},
 	})
 	a := w.attempt("k").mustBeFresh()
 	if err := w.client.FlushAll(t.Context()).Err(); err != nil {

@@ -103,7 +103,7 @@ func TestHandlerIsCancelledWhenItsLeaseIsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, given{
 		Addr:   ownServer(t, redisserver.Options{}).Addr(),
-		Config: redisstore.Config{Lease: 300 * time.Millisecond},
+		Config: redisstore.Config{Lease: time.Second},
 	})
 	cause := make(chan error, 1)
 	started := make(chan struct{})
@@ -127,7 +127,7 @@ func TestHandlerIsCancelledWhenItsLeaseIsGone(t *testing.T) {
 // one which never returns does not hold its key for ever.
 func TestRenewingEndsAfterMaxHandlerTime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, given{Config: redisstore.Config{Lease: 300 * time.Millisecond}})
+	w := newWorld(t, given{Config: redisstore.Config{Lease: time.Second}})
 	a := w.attemptWith("k", idem.AttemptConfig{MaxHandlerTime: 300 * time.Millisecond}).mustBeFresh()
 	next := w.attempt("k").mustBeFresh() // waits for the lease to end
 	if err := a.commit("late"); !errors.Is(err, idem.ErrLeaseLost) {

@@ -140,7 +140,7 @@ func TestLeasedHandlerSlowerThanItsLeaseRunsOnce(t *testing.T) {
 // changes nothing.
 func TestLeaseOfAHandlerThatNeverReturnsEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, given{Config: txstore.Config{Lease: 300 * time.Millisecond}})
+	w := newWorld(t, given{Config: txstore.Config{Lease: time.Second}})
 	a := newAttempt(t, t.Context(), w.store.Leased(), "k", idem.AttemptConfig{MaxHandlerTime: 300 * time.Millisecond}).mustBeFresh()
 	next := w.leasedAttempt("k").mustBeFresh() // waits for the lease to end
 	if err := a.commit("late"); !errors.Is(err, idem.ErrLeaseLost) {

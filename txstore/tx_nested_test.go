@@ -17,7 +17,7 @@ import (
 // process than elsewhere.
 func TestHungLeasedHandlerLosesItsKeyInItsProcessToo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, given{Config: txstore.Config{Lease: 300 * time.Millisecond}})
+	w := newWorld(t, given{Config: txstore.Config{Lease: time.Second}})
 	leave := make(chan struct{})
 	t.Cleanup(func() { close(leave) })
 	cfg := idem.DoConfig{Store: w.store.Leased(), MaxHandlerTime: 50 * time.Millisecond}
@@ -28,7 +28,7 @@ func TestHungLeasedHandlerLosesItsKeyInItsProcessToo(t *testing.T) {
 	eventually(t, "the lease ends in the database", func() bool {
 		return w.count(`SELECT count(*) FROM pgidem_records WHERE key='k' AND leased_until > clock_timestamp()`) == 0
 	})
-	cfg.WaitTimeout = 3 * time.Second
+	cfg.WaitTimeout = patience
 	got, err := idem.Do(t.Context(), cfg, "k", nil, func(context.Context) (int, error) { return 2, nil })
 	if err != nil || got != 2 {
 		t.Errorf("this process, with the lease over: %v, %v", got, err)
