@@ -84,3 +84,9 @@ func AwaitsStandby(s *Store) {
 	t.synchronous = true
 	s.table.Store(&t)
 }
+
+// SettleAnew is settle of a Store that has to look for its table again.
+func SettleAnew(ctx context.Context, s *Store, key, attemptID string) (there bool, err error) {
+	s.table.Store(nil)
+	return s.settle(ctx, key, attemptID)
+}

@@ -165,14 +165,19 @@ func TestRefusalThatSaysNothingOfTheRecord(t *testing.T) {
 		p.attempt("first").mustReplay("first") // is confirmed
 		deallocating("b")
 		w.terminateCommit("k")
-		w.mustNotEndBeforeTheStandbyHasIt("replay", func() string { return reservedBy(p.attempt("k")).body() }, "paid")
+		w.mustNotEndBeforeTheStandbyHasIt("replay", func() string { return (<-p.attempt("k").start()).body() }, "paid")
 	})
 }
 
-// reservedBy is what a's Reserve answers.
-func reservedBy(a *attempt) (r reserved) {
-	r.existing, r.fresh, r.err = a.reserve()
-	return r
+// Behaviour 30. Somebody has just found the table gone, as on a promoted server: whether
+// commits wait there is not known then, and not that they do not.
+func TestForgottenTableConfirmsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, given{})
+	w.warm()
+	if there, err := txstore.SettleAnew(t.Context(), w.store, "k", idem.NewAttemptID()); there || err != nil {
+		t.Errorf("a record that is not there: %t, %v", there, err)
+	}
 }
 
 // mustNotEndBeforeTheStandbyHasIt calls call while commits wait for the standby, and
@@ -248,7 +253,7 @@ func (w *world) replayInTx(key string, access pgx.TxAccessMode) string {
 	if err != nil {
 		return err.Error()
 	}
-	r := reservedBy(w.within(txstore.WithTx(w.Context(), tx), key))
+	r := <-w.within(txstore.WithTx(w.Context(), tx), key).start()
 	if err := tx.Commit(w.Context()); err != nil {
 		return err.Error()
 	}

@@ -28,7 +28,7 @@ func TestHungLeasedHandlerLosesItsKeyInItsProcessToo(t *testing.T) {
 	eventually(t, "the lease ends in the database", func() bool {
 		return w.count(`SELECT count(*) FROM pgidem_records WHERE key='k' AND leased_until > clock_timestamp()`) == 0
 	})
-	cfg.WaitTimeout = patience
+	cfg.WaitTimeout = 3 * time.Second
 	got, err := idem.Do(t.Context(), cfg, "k", nil, func(context.Context) (int, error) { return 2, nil })
 	if err != nil || got != 2 {
 		t.Errorf("this process, with the lease over: %v, %v", got, err)

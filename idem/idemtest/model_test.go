@@ -42,6 +42,7 @@ type entry struct {
 	remember  time.Duration
 	handedOn  bool // only with a bug: kept for a waiter
 	waiters   int  // only for a bug
+	everyones bool // only for a bug
 	response  *idem.Cached
 	expires   time.Time
 	fenceless bool   // only for a bug

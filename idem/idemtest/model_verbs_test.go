@@ -68,7 +68,7 @@ func (m *model) look(ctx context.Context, key, hash string, ttl time.Duration, w
 		return nil, false, nil, err
 	}
 	switch {
-	case e == nil && m.has("released key is everyone's") && waited:
+	case e != nil && e.everyones:
 		return nil, true, nil, nil
 	case e == nil, m.expired(e):
 		if e != nil && e.hash != hash && m.has("compares with the expired") {
@@ -226,6 +226,10 @@ func (m *model) Release(ctx context.Context, key string) error {
 	case e == nil, e.completed && !m.has("release removes records"):
 		return nil
 	case !e.completed && !m.owns(ctx, e):
+		return nil
+	case m.has("released key is everyone's"):
+		e.everyones = true
+		m.wake()
 		return nil
 	case m.has("release keeps the hash"):
 		e.owner = "nobody"

@@ -5,6 +5,7 @@ package localproc
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,6 +155,26 @@ func TestAnotherPortIsTriedOnlyIfThatHelps(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A port that is called free can be listened on, unless somebody else was faster: that
+// does not happen time and again.
+func TestFreePortIsFree(t *testing.T) {
+	t.Parallel()
+	var taken error
+	for range startTries {
+		port, err := freePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err == nil {
+			_ = l.Close()
+			return
+		}
+		taken = err
+	}
+	t.Error(taken)
 }
 
 func TestFirstLegThatStandsIsTaken(t *testing.T) {
